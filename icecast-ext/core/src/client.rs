@@ -1,0 +1,1 @@
+//! The resuming client as a state machine.

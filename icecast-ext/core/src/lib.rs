@@ -1,0 +1,34 @@
+//! The resume extension to the Icecast protocol, without sockets, tasks, clock or randomness.
+//!
+//! Bytes and `now` go in, decisions come out. The rooms, in the order a byte meets them:
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`address`] | every byte's name: epoch, offset, position, window |
+//! | [`head`] | request and response heads, strict and bounded |
+//! | [`field`] | `Resume-Offset`, `Stream-Offset`, `Stream-Window`, `Link` |
+//! | [`range`] | `Range` and `Content-Range` |
+//! | [`chunked`] | the chunked transfer coding of a source |
+//! | [`icy`] | metadata blocks, in and out of a body |
+//! | [`codec`] | where frames, pages and clusters begin; preludes |
+//! | [`heal`] | does a burst continue a buffer? |
+//! | [`timeline`] | a mount's epochs, titles, times, splices |
+//! | [`resume`] | where an answer starts |
+//! | [`plan`] | what a listener is sent from there |
+//! | [`frame`] | the relay feed's frames |
+//! | [`client`] | the resuming client as a state machine |
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod chunked;
+pub mod client;
+pub mod codec;
+pub mod field;
+pub mod frame;
+pub mod head;
+pub mod heal;
+pub mod icy;
+pub mod plan;
+pub mod range;
+pub mod resume;
+pub mod timeline;

@@ -1,0 +1,1 @@
+//! `Range` and `Content-Range` (RFC 9110 section 14).

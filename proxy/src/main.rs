@@ -1,0 +1,2 @@
+//! The `icecast-ext` command.
+fn main() {}

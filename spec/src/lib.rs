@@ -1,0 +1,1 @@
+//! The written protocol as data.
