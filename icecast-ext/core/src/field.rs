@@ -1,8 +1,25 @@
 //! The extension's fields: parsed once at the edge, encoded by the same types.
+//!
+//! They are Structured Fields (RFC 9651): unknown parameters and members are ignored, a known one that is malformed makes
+//! the field malformed.
+
+mod link;
+mod resume;
+mod sf;
+mod stream;
 
 use std::time::Duration;
 
-use crate::address::{Epoch, Offset, Position, Session, Window};
+use crate::address::{Epoch, Position, Session, Window};
+
+pub use link::{MAX_DUPLICATES, duplicates, encode_duplicates};
+
+/// The request field of [`Resume`].
+pub const RESUME_OFFSET: &str = "Resume-Offset";
+/// The response field of [`StreamOffset`].
+pub const STREAM_OFFSET: &str = "Stream-Offset";
+/// The response field of [`StreamWindow`].
+pub const STREAM_WINDOW: &str = "Stream-Window";
 
 /// What to do when the byte asked for cannot be given (R-MISS-1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,67 +91,4 @@ pub struct FieldError {
     pub field: &'static str,
     /// What is wrong with it.
     pub why: String,
-}
-
-impl Resume {
-    /// `Resume-Offset = sf-item` from its field lines, joined as RFC 9110 section 5.3 says.
-    pub fn parse(value: &[u8]) -> Result<Self, FieldError> {
-        let _ = value;
-        todo!()
-    }
-
-    /// The query forms `_resume=EPOCH.OFFSET` and `_shift=SECONDS`. Returns the resume, if there was one, and the
-    /// query without our parameters (`None` if nothing is left).
-    pub fn from_query(query: &str) -> Result<(Option<Self>, Option<String>), FieldError> {
-        let _ = query;
-        todo!()
-    }
-
-    /// The field value.
-    #[must_use]
-    pub fn encode(&self) -> String {
-        todo!()
-    }
-}
-
-impl StreamOffset {
-    /// `Stream-Offset = sf-item`
-    pub fn parse(value: &[u8]) -> Result<Self, FieldError> {
-        let _ = value;
-        todo!()
-    }
-    /// The field value.
-    #[must_use]
-    pub fn encode(&self) -> String {
-        todo!()
-    }
-}
-
-impl StreamWindow {
-    /// `Stream-Window = sf-dictionary`
-    pub fn parse(value: &[u8]) -> Result<Self, FieldError> {
-        let _ = value;
-        todo!()
-    }
-    /// The field value.
-    #[must_use]
-    pub fn encode(&self) -> String {
-        todo!()
-    }
-}
-
-/// The targets of `Link: <…>; rel=duplicate` (RFC 8288, RFC 6249), unresolved, in order. Other relations and malformed
-/// members are skipped.
-#[must_use]
-pub fn duplicates(value: &[u8]) -> Vec<String> {
-    let _ = value;
-    todo!()
-}
-
-/// A `Link` field value that names other relays of the stream.
-#[must_use]
-pub fn encode_duplicates<'a>(targets: impl IntoIterator<Item = &'a str>) -> String {
-    let _ = targets.into_iter().count();
-    let _ = Offset::ZERO;
-    todo!()
 }
