@@ -1,120 +1,203 @@
 //! A mount's epochs in order: what is held, titles, times, preludes, sync points, splices. No bytes.
+//!
+//! The writer publishes a chunk in this order, under one lock: what begins in it ([`Timeline::sync`],
+//! [`Timeline::prelude`], [`Timeline::title`], [`Timeline::time`], each at or after the edge), then [`Timeline::grow`],
+//! then [`Timeline::evict`].
+
+mod past;
+mod run;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::address::{Epoch, Offset, Position, Window};
+use crate::address::{Epoch, Offset, Position};
+use crate::codec::Format;
+use crate::field::StreamWindow;
 
-/// A title, in force from an offset on.
+pub(crate) use past::Span;
+pub use run::{BLIND, MAX_PRELUDES, MAX_TITLE, MAX_TITLES, Run, RunId, Splice, Title};
+
+/// What is known of a run when it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Title {
-    /// The first byte it belongs to.
-    pub at: Offset,
-    /// The text of the ICY block, as the source's server wrote it (`StreamTitle='…';…`), without padding.
-    pub text: Bytes,
-}
-
-/// What stands between an epoch and the next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Splice {
-    /// Where the earlier epoch ends.
-    pub end: Offset,
-    /// The next epoch, and its first sync point.
-    pub to: Position,
-    /// The minter says that `to` follows `end` (R-SPLICE-1).
-    pub declared: bool,
-}
-
-/// One epoch, or the part of it that one unbroken pull gave.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// Its name.
+pub struct Begin {
+    /// Its epoch.
     pub epoch: Epoch,
-    /// What is held.
-    pub window: Window,
-    /// In order; the one in force at `window.first` is kept.
-    pub titles: VecDeque<Title>,
-    /// When the byte at an offset arrived: origin's clock, ms since 1970, one a tick.
-    pub times: VecDeque<(Offset, u64)>,
-    /// Preludes, each in force from its offset on; the one in force at `window.first` is kept.
-    pub preludes: VecDeque<(Offset, Bytes)>,
-    /// Where a late joiner may start.
-    pub syncs: VecDeque<Offset>,
-    /// Set once the epoch has ended and its successor has a sync point.
-    pub splice: Option<Splice>,
-    /// Ended, whether or not a successor is known yet.
-    pub ended: bool,
+    /// Its first byte.
+    pub first: Offset,
+    /// The minter says that it follows the run before (R-SPLICE-1).
+    pub declared: bool,
+    /// Decides where a listener may start, and whether one is carried over from the run before.
+    pub format: Format,
+    /// For the relay feed's FORMAT frame: how often the mount publishes.
+    pub tick_ms: u32,
+    /// For the relay feed's FORMAT frame: field lines, `name: value CRLF`.
+    pub fields: Bytes,
 }
 
 /// A mount's epochs, the oldest first. Never more than the back buffer holds, and the splices of [`Timeline::PAST`] more.
+///
+/// Two runs may be of one epoch: a relay that lost its upstream for a while holds what it had before and what came after.
 #[derive(Debug, Default)]
 pub struct Timeline {
     pub(crate) runs: VecDeque<Run>,
+    past: VecDeque<Span>,
     pub(crate) burst: u64,
+    ids: u32,
 }
 
 impl Timeline {
-    /// Ended epochs whose splice is remembered after their bytes have gone, so that a late client learns what it lost.
+    /// Ended runs whose splice is remembered after their bytes have gone, so that a late client learns what it lost.
     pub const PAST: usize = 64;
 
     /// A mount that holds nothing yet. `burst`: bytes before the edge at which a live join starts.
     #[must_use]
     pub fn new(burst: u64) -> Self {
         Self {
-            runs: VecDeque::new(),
             burst,
+            ..Self::default()
         }
     }
 
     // ---- the writer's side: one writer, everything in order of offsets ----
 
-    /// A new run begins at (epoch, first); the one before ends at its edge. Its splice is completed by the new run's first
-    /// sync point ([`Timeline::sync`]) or by [`Timeline::splice_to`].
-    pub fn begin(&mut self, epoch: Epoch, first: Offset, declared: bool) {
-        let _ = (epoch, first, declared);
-        todo!()
+    /// A run begins; the one before ends at its edge. The splice between them is settled once the new run's first sync
+    /// point is held, or [`BLIND`] bytes without one, or the first byte of an opaque format; or by
+    /// [`Timeline::splice_to`].
+    ///
+    /// A run that goes on where the current one stopped is the current one: a healed or resumed pull. A run that never
+    /// got a byte vanishes when another begins; the splice into that one is declared only if both were.
+    ///
+    /// Returns the current run's id; a new one if this is a new run.
+    pub fn begin(&mut self, begin: Begin) -> RunId {
+        let mut declared = begin.declared;
+        while let Some(run) = self.runs.back_mut() {
+            if run.epoch == begin.epoch && run.window.next == begin.first {
+                run.ended = false;
+                run.tick_ms = begin.tick_ms;
+                run.fields = begin.fields;
+                return run.id;
+            }
+            if run.window.next != run.start {
+                run.ended = true;
+                break;
+            }
+            declared &= run.declared;
+            self.runs.pop_back();
+        }
+        // Without a place to start, the run that ends now has nothing for a listener of the run before.
+        if let Some(run) = self.runs.back() {
+            let end = run.window.next;
+            self.settle_at(end);
+        }
+        self.ids = self.ids.saturating_add(1);
+        let id = RunId(NonZeroU32::new(self.ids).unwrap_or(NonZeroU32::MIN));
+        self.runs.push_back(Run::new(id, begin, declared));
+        id
     }
 
     /// The current run ends at its edge; what follows is not known yet.
     pub fn end(&mut self) {
-        todo!()
+        if let Some(run) = self.runs.back_mut() {
+            run.ended = true;
+        }
     }
 
-    /// `bytes` more are held; the first of them arrived at `ms`.
-    pub fn grow(&mut self, bytes: u64, ms: u64) {
-        let _ = (bytes, ms);
-        todo!()
+    /// `bytes` more are held.
+    pub fn grow(&mut self, bytes: u64) {
+        if let Some(run) = self.runs.back_mut() {
+            run.window.next = run.window.next.saturating_add(bytes);
+            self.settle();
+        }
     }
 
-    /// A title. Never placed below the edge already published: it moves up to it (R-TITLE-2). The same text again is nothing.
+    /// The byte at `at` arrived at `ms`: origin's clock, ms since 1970. A mark at or below the last one is nothing; a clock
+    /// that goes back stands still.
+    pub fn time(&mut self, at: Offset, ms: u64) {
+        if let Some(run) = self.runs.back_mut() {
+            run.time(at, ms);
+        }
+    }
+
+    /// A title. Never placed below the edge already published, nor where another one is: it moves up (R-TITLE-2). The same
+    /// text again is nothing; nor is one that a relay feed repeats when it is resumed. Before the run's first byte it may be
+    /// below it: a relay is told the titles before its start.
     pub fn title(&mut self, at: Offset, text: Bytes) {
-        let _ = (at, text);
-        todo!()
+        if let Some(run) = self.runs.back_mut() {
+            run.title(at, text);
+        }
     }
 
     /// A late joiner may start at `at`.
     pub fn sync(&mut self, at: Offset) {
-        let _ = at;
-        todo!()
+        if let Some(run) = self.runs.back_mut()
+            && at >= run.window.first
+            && run.syncs.back().is_none_or(|last| *last < at)
+        {
+            run.syncs.push_back(at);
+            self.settle();
+        }
     }
 
     /// `bytes` are the prelude from `at` on.
     pub fn prelude(&mut self, at: Offset, bytes: Bytes) {
-        let _ = (at, bytes);
-        todo!()
+        if let Some(run) = self.runs.back_mut() {
+            run.prelude(at, bytes);
+        }
     }
 
     /// The parent relay says where the splice into the current run leads.
     pub fn splice_to(&mut self, to: Position) {
-        let _ = to;
-        todo!()
+        if let Some(run) = self.runs.back_mut()
+            && run.epoch == to.epoch
+        {
+            run.told = Some(to.offset);
+            self.settle();
+        }
     }
 
     /// The oldest `bytes` held are gone.
     pub fn evict(&mut self, bytes: u64) {
-        let _ = bytes;
-        todo!()
+        let mut left = bytes;
+        for run in &mut self.runs {
+            if left == 0 {
+                break;
+            }
+            left -= run.evict(left);
+        }
+        while self.runs.len() > 1
+            && let Some(run) = self.runs.front()
+            && run.window.is_empty()
+            && run.splice.is_some()
+        {
+            self.past.push_back(Span::from(run));
+            self.runs.pop_front();
+        }
+        while self.past.len() > Self::PAST {
+            self.past.pop_front();
+        }
+    }
+
+    /// Settles the splice into the current run, if its place is known.
+    fn settle(&mut self) {
+        if let Some(to) = self.runs.back().and_then(Run::entry) {
+            self.settle_at(to);
+        }
+    }
+
+    fn settle_at(&mut self, offset: Offset) {
+        let Some(before) = self.runs.len().checked_sub(2) else {
+            return;
+        };
+        let (to, declared) = {
+            let run = &self.runs[before + 1];
+            (Position::new(run.epoch, offset), run.declared)
+        };
+        let run = &mut self.runs[before];
+        let end = run.window.next;
+        run.splice.get_or_insert(Splice { end, to, declared });
     }
 
     // ---- the readers' side ----
@@ -122,6 +205,33 @@ impl Timeline {
     /// The runs held, the oldest first.
     pub fn runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
         self.runs.iter()
+    }
+
+    /// The run of this name, while it is held.
+    #[must_use]
+    pub fn run(&self, id: RunId) -> Option<&Run> {
+        let last = self.runs.back().filter(|run| run.id == id);
+        last.or_else(|| {
+            let at = self.runs.binary_search_by_key(&id, |run| run.id).ok()?;
+            self.runs.get(at)
+        })
+    }
+
+    /// Bytes held, of all runs.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.runs.iter().map(|run| run.window.len()).sum()
+    }
+
+    /// Bytes held that had arrived more than `window` before the edge did.
+    #[must_use]
+    pub fn older_than(&self, window: Duration) -> u64 {
+        let Some((index, offset)) = self.ago(window) else {
+            return 0;
+        };
+        let whole = self.runs.iter().take(index).map(|run| run.window.len());
+        let part = offset.since(self.runs[index].window.first).unwrap_or(0);
+        whole.sum::<u64>() + part
     }
 
     /// The edge.
@@ -134,7 +244,29 @@ impl Timeline {
 
     /// What `Stream-Window` says now.
     #[must_use]
-    pub fn window(&self) -> Option<crate::field::StreamWindow> {
-        todo!()
+    pub fn window(&self) -> Option<StreamWindow> {
+        self.runs.back().map(|run| StreamWindow {
+            epoch: run.epoch,
+            window: run.window,
+            rate: run.rate(),
+        })
+    }
+
+    /// When the edge arrived.
+    pub(crate) fn edge_time(&self) -> Option<u64> {
+        let last = self.runs.iter().rev().find_map(|run| run.times.back());
+        last.map(|(_, ms)| *ms)
+    }
+
+    /// The run (its index) and offset that arrived `back` before the edge. `None` if that is no longer held.
+    pub(crate) fn ago(&self, back: Duration) -> Option<(usize, Offset)> {
+        let back = u64::try_from(back.as_millis()).ok()?;
+        let target = self.edge_time()?.checked_sub(back)?;
+        let found = self.runs.iter().enumerate().rev().find_map(|(index, run)| {
+            let after = run.times.partition_point(|(_, ms)| *ms <= target);
+            let (offset, _) = run.times.get(after.checked_sub(1)?)?;
+            Some((index, *offset))
+        });
+        found.filter(|(index, offset)| self.runs[*index].window.reaches(*offset))
     }
 }

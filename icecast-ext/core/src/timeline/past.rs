@@ -1,0 +1,92 @@
+//! Runs by their place in the timeline, those included whose bytes are gone.
+
+use super::{Run, RunId, Splice, Timeline};
+use crate::address::{Epoch, Offset, Position};
+use crate::codec::Format;
+
+/// What is remembered of a run, held or gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) id: RunId,
+    pub(crate) epoch: Epoch,
+    pub(crate) format: Format,
+    /// The oldest byte held; `next` if none is.
+    pub(crate) first: Offset,
+    /// The run's end so far.
+    pub(crate) next: Offset,
+    pub(crate) splice: Option<Splice>,
+}
+
+impl From<&Run> for Span {
+    fn from(run: &Run) -> Self {
+        Self {
+            id: run.id,
+            epoch: run.epoch,
+            format: run.format,
+            first: run.window.first,
+            next: run.window.next,
+            splice: run.splice,
+        }
+    }
+}
+
+/// Spans are counted from the oldest one remembered.
+impl Timeline {
+    pub(crate) fn span(&self, index: usize) -> Option<Span> {
+        match index.checked_sub(self.past.len()) {
+            Some(held) => self.runs.get(held).map(Span::from),
+            None => self.past.get(index).copied(),
+        }
+    }
+
+    /// The run of a span, if it is still there.
+    pub(crate) fn run_of(&self, index: usize) -> Option<&Run> {
+        self.runs.get(index.checked_sub(self.past.len())?)
+    }
+
+    /// The span of the run at `held` in `runs`.
+    pub(crate) fn span_index(&self, held: usize) -> usize {
+        self.past.len() + held
+    }
+
+    /// The span of this name.
+    pub(crate) fn find_id(&self, id: RunId) -> Option<usize> {
+        if let Some(last) = self.runs.len().checked_sub(1)
+            && self.runs[last].id == id
+        {
+            return Some(self.span_index(last));
+        }
+        match self.runs.binary_search_by_key(&id, |run| run.id) {
+            Ok(held) => Some(self.span_index(held)),
+            Err(_) => self.past.binary_search_by_key(&id, |span| span.id).ok(),
+        }
+    }
+
+    /// The span that a position belongs to: the newest one that holds it or ends there; else the oldest one that ends
+    /// after it (it is evicted, or in a gap); else the newest one of its epoch (it is ahead). `None`: an unknown epoch.
+    pub(crate) fn find(&self, position: Position) -> Option<usize> {
+        let (mut after, mut before) = (None, None);
+        let held = self
+            .runs
+            .iter()
+            .map(|run| (run.epoch, run.window.first, run.window.next));
+        let gone = self
+            .past
+            .iter()
+            .map(|span| (span.epoch, span.first, span.next));
+        let count = self.past.len() + self.runs.len();
+        for (index, (epoch, first, next)) in (0..count).rev().zip(gone.chain(held).rev()) {
+            if epoch != position.epoch {
+                continue;
+            }
+            if position.offset > next {
+                before = before.or(Some(index));
+            } else if position.offset < first {
+                after = Some(index);
+            } else {
+                return Some(index);
+            }
+        }
+        after.or(before)
+    }
+}
