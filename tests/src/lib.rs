@@ -1,1 +1,36 @@
-//! End to end test harness.
+//! End to end harness: the real Icecast, real encoders, our binary, and everything that can go wrong between them.
+//!
+//! The rooms, in the order of a stream's way:
+//!
+//! | room | idea |
+//! |---|---|
+//! | [`encoder`] | ffmpeg as a source: six formats, content that never repeats, what was sent kept in a file |
+//! | [`source`] | sources of our own: PUT, chunked PUT, SOURCE, at a given rate |
+//! | [`icecast`] | a stock Icecast 2.4.4 of its own, killed and restarted on the same port |
+//! | [`metadata`] | titles through `/admin/metadata` |
+//! | [`upstream`] | a server that says exactly what a test wants it to say |
+//! | [`proxy`] | the `icecast-ext` binary |
+//! | [`cutter`] | a wire that is cut where the test says |
+//! | [`http`] | requests and answers as bytes; no parser shared with the product |
+//! | [`tap`] | a listener that records everything |
+//! | [`icy`] | metadata blocks out of a recorded body |
+//! | [`truth`] | slices, hashes, the first difference, does it decode |
+//! | [`child`], [`port`], [`wait`], [`chance`] | processes that end with the test, free ports, conditions, seeded randomness |
+//!
+//! Nothing here sleeps to wait for a state, and every process started here ends with the test, however that ends.
+
+pub mod chance;
+pub mod child;
+pub mod cutter;
+pub mod encoder;
+pub mod http;
+pub mod icecast;
+pub mod icy;
+pub mod metadata;
+pub mod port;
+pub mod proxy;
+pub mod source;
+pub mod tap;
+pub mod truth;
+pub mod upstream;
+pub mod wait;
