@@ -1,0 +1,139 @@
+//! One Ogg page (RFC 3533 section 6).
+
+/// The bytes before the segment table.
+const FIXED: usize = 27;
+
+/// A page whose checksum is right.
+#[derive(Debug)]
+pub(super) struct Page<'a> {
+    /// All of it.
+    pub(super) raw: &'a [u8],
+    flags: u8,
+    /// -1: no packet ends here.
+    pub(super) granule: i64,
+    pub(super) serial: u32,
+    pub(super) sequence: u32,
+    lacing: &'a [u8],
+    pub(super) body: &'a [u8],
+}
+
+/// What is at the start of some bytes.
+#[derive(Debug)]
+pub(super) enum Read<'a> {
+    Page(Page<'a>),
+    /// Perhaps the beginning of one.
+    More,
+    /// The next page is not before this index.
+    Not(usize),
+}
+
+impl<'a> Page<'a> {
+    /// Looks for a page at the start of `buf`.
+    pub(super) fn read(buf: &'a [u8]) -> Read<'a> {
+        const MAGIC: &[u8] = b"OggS\0";
+        let have = buf.len().min(MAGIC.len());
+        if buf.get(..have) != MAGIC.get(..have) {
+            return Read::Not(next_capture(buf));
+        }
+        Self::parse(buf).map_or(Read::More, |page| {
+            page.map_or_else(|| Read::Not(next_capture(buf)), Read::Page)
+        })
+    }
+
+    /// Outer `None`: not all there. Inner: the checksum is wrong.
+    fn parse(buf: &'a [u8]) -> Option<Option<Self>> {
+        let segments = usize::from(*buf.get(FIXED - 1)?);
+        let lacing = buf.get(FIXED..FIXED + segments)?;
+        let start = FIXED + segments;
+        let len = start + lacing.iter().map(|&n| usize::from(n)).sum::<usize>();
+        let raw = buf.get(..len)?;
+        let word = |at: usize| raw.get(at..)?.first_chunk().map(|b| u32::from_le_bytes(*b));
+        let granule = i64::from_le_bytes(*raw.get(6..)?.first_chunk()?);
+        let page = Self {
+            raw,
+            flags: *raw.get(5)?,
+            granule,
+            serial: word(14)?,
+            sequence: word(18)?,
+            lacing,
+            body: raw.get(start..)?,
+        };
+        Some((word(22)? == checksum(raw)).then_some(page))
+    }
+
+    /// Begins with the rest of a packet.
+    pub(super) fn continued(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
+    /// The first page of a logical stream.
+    pub(super) fn begins_stream(&self) -> bool {
+        self.flags & 2 != 0
+    }
+
+    /// The last page of a logical stream.
+    pub(super) fn ends_stream(&self) -> bool {
+        self.flags & 4 != 0
+    }
+
+    /// How many packets end here.
+    pub(super) fn packets_ended(&self) -> usize {
+        self.lacing.iter().filter(|&&n| n < 255).count()
+    }
+
+    /// Whether the last packet goes on in the stream's next page; `None` if the page has no packet.
+    pub(super) fn leaves_open(&self) -> Option<bool> {
+        self.lacing.last().map(|&n| n == 255)
+    }
+
+    /// The packets, or parts of them, that begin here.
+    pub(super) fn packets(&self) -> impl Iterator<Item = &'a [u8]> {
+        let body = self.body;
+        let mut at = 0;
+        self.lacing
+            .split_inclusive(|&n| n < 255)
+            .filter_map(move |lacing| {
+                let from = at;
+                at += lacing.iter().map(|&n| usize::from(n)).sum::<usize>();
+                body.get(from..at)
+            })
+            .skip(usize::from(self.continued()))
+    }
+}
+
+/// The next place after the first byte where a page may begin: at the end, if only its first letters are there.
+fn next_capture(buf: &[u8]) -> usize {
+    let rest = buf.get(1..).unwrap_or_default();
+    match memchr::memmem::find(rest, b"OggS") {
+        Some(n) => n + 1,
+        None => {
+            let open = (1..4)
+                .rev()
+                .find(|&n| rest.ends_with(b"OggS".get(..n).unwrap_or_default()));
+            buf.len() - open.unwrap_or(0)
+        }
+    }
+}
+
+/// CRC-32 with polynomial 0x04c11db7, neither reflected nor inverted, over the page with its checksum field zero.
+pub(super) fn checksum(page: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut n = 0;
+        while n < 256 {
+            let mut crc = (n as u32) << 24;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+                bit += 1;
+            }
+            table[n] = crc;
+            n += 1;
+        }
+        table
+    };
+    page.iter().enumerate().fold(0, |crc: u32, (at, &byte)| {
+        let byte = if (22..26).contains(&at) { 0 } else { byte };
+        crc << 8 ^ TABLE[usize::from((crc >> 24) as u8 ^ byte)]
+    })
+}
