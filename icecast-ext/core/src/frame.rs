@@ -1,6 +1,21 @@
 //! The frames of the relay feed.
 //!
 //! Type, length, value, with the variable-length integers of RFC 9000 section 16: the capsules of RFC 9297 section 3.2.
+//!
+//! ```abnf
+//! frame     = type length value               ; type, length: varint; length: octets of the value
+//! format    = epoch-16 at tick *field-line    ; 0
+//! prelude   = at *OCTET                       ; 1
+//! data      = at 1*65536OCTET                 ; 2
+//! title     = at *4080OCTET                   ; 3
+//! time      = at ms                           ; 4
+//! keepalive = at                              ; 5
+//! splice    = flags at epoch-16 at            ; 6, flags: OCTET
+//! at        = varint                          ; an offset; tick, ms: varint
+//! ```
+
+mod decoder;
+mod wire;
 
 use bytes::Bytes;
 
@@ -8,8 +23,12 @@ use crate::address::{Epoch, Offset, Position};
 
 /// `Accept` and `Content-Type` of the relay feed.
 pub const MEDIA_TYPE: &str = "application/vnd.icecast-ext.relay";
-/// No frame's value is longer.
+/// No frame's value is longer (R-FEED-3).
 pub const MAX_FRAME: u64 = 1 << 20;
+/// No DATA frame holds more bytes (R-FEED-10).
+pub const MAX_DATA: u64 = 1 << 16;
+
+pub use decoder::Decoder;
 
 /// A frame of the relay feed (and of the journal).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,32 +103,25 @@ pub enum FrameError {
 }
 
 impl Frame {
-    /// Appends the frame.
+    /// Appends the frame. What is over the limits of its type is not cut: a receiver will refuse it.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let _ = out;
-        todo!()
+        wire::encode(self, out);
     }
 
     /// The head of a DATA frame whose `len` bytes the caller sends itself.
     #[must_use]
     pub fn data_head(offset: Offset, len: u64) -> Bytes {
-        let _ = (offset, len);
-        todo!()
+        let mut out = Vec::with_capacity(16);
+        wire::data_head(offset, len, &mut out);
+        out.into()
     }
-}
 
-/// Cuts a feed into frames, in any split, and holds it to the order of section "Relay feed": FORMAT first, DATA
-/// contiguous, events neither before the last byte sent nor out of order, SPLICE followed by its FORMAT. Unknown types
-/// are skipped.
-#[derive(Debug, Default)]
-pub struct Decoder {
-    _state: (),
-}
-
-impl Decoder {
-    /// Feeds bytes; frames come out in order. DATA comes out in parts as it arrives, so that a long frame delays nobody.
-    pub fn feed(&mut self, input: Bytes, out: &mut Vec<Frame>) -> Result<(), FrameError> {
-        let _ = (input, out);
-        todo!()
+    /// Reads the frame at the start of `input`, whole and without regard to order, as a journal's reader wants it.
+    /// `Ok(None)`: more bytes are needed. Otherwise its length, and the frame unless its type is unknown.
+    ///
+    /// # Errors
+    /// If it is too long or malformed.
+    pub fn decode(input: &Bytes) -> Result<Option<(Option<Self>, usize)>, FrameError> {
+        wire::decode(input)
     }
 }

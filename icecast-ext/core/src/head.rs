@@ -112,9 +112,9 @@ fn lists(fields: &[Field<'_>], name: &str, token: &str) -> bool {
         .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// `1*DIGIT`, nothing else, within 64 bits.
+/// `1*18DIGIT`, nothing else.
 fn number(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+    if !(1..=18).contains(&value.len()) || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(value).ok()?.parse().ok()

@@ -160,3 +160,54 @@ fn status_code(input: &[u8]) -> Parsed<'_, u16> {
         _ => Err(malformed(WHY)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_stock_servers_send() {
+        let icecast = b"HTTP/1.0 200 OK\r\nServer: Icecast 2.4.4\r\nConnection: Close\r\nContent-Type: audio/mpeg\r\nicy-metaint:16000\r\n\r\n";
+        let (head, len) = Response::parse(icecast).unwrap().unwrap();
+        assert_eq!(
+            (head.protocol, head.status, head.reason, len),
+            (Protocol::Http(Version::Http10), 200, "OK", icecast.len())
+        );
+        assert_eq!(head.metaint().map(u32::from), Some(16000));
+
+        let shoutcast = b"ICY 200 OK\r\nicy-notice1:<BR>This stream requires <a>Winamp</a><BR>\r\nicy-name:\xe9\r\nicy-metaint:0\r\n\r\n";
+        let (head, _) = Response::parse(shoutcast).unwrap().unwrap();
+        assert_eq!(
+            (head.protocol, head.status, head.metaint()),
+            (Protocol::Icy, 200, None)
+        );
+
+        let nginx = b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 153\r\n\r\n";
+        assert_eq!(
+            Response::parse(nginx).unwrap().unwrap().0.content_length(),
+            Some(153)
+        );
+        for line in ["HTTP/1.1 204\r\n\r\n", "HTTP/1.1 204 \r\n\r\n"] {
+            let (head, _) = Response::parse(line.as_bytes()).unwrap().unwrap();
+            assert_eq!((head.status, head.reason), (204, ""));
+        }
+    }
+
+    #[test]
+    fn refuses_answers_without_a_certain_end() {
+        for bad in [
+            "HTTP/2 200\r\n\r\n",
+            "HTTP/1.1 20\r\n\r\n",
+            "HTTP/1.1 2000\r\n\r\n",
+            "HTTP/1.1 600 X\r\n\r\n",
+            "HTTP/1.1 099 X\r\n\r\n",
+            "HTTP/1.1 200 OK\n\n",
+            "OK2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        ] {
+            assert!(Response::parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+}
