@@ -1,1 +1,57 @@
-//! Bytes to sockets.
+//! Bytes to sockets: what a mount holds, and the loops that send it.
+//!
+//! A pull (or a source) writes into a [`Mount`]; loops, one a core, each with its own epoll, send to listeners. No tokio,
+//! no task and no queue a listener: a socket, a cursor, about a hundred bytes. The rooms, in the order a byte meets them:
+//!
+//! | room | idea |
+//! |---|---|
+//! | `writer` | bytes that are not published yet; the codec tracker |
+//! | `ring` | immutable chunks, addressed by position |
+//! | `buffer` | what readers see: timeline and ring, and a listener's next turn of it |
+//! | [`mount`] | one writer, many readers |
+//! | [`journal`] | the buffer on disk |
+//! | `ticker` | publishes every mount once a tick, staggered |
+//! | [`engine`] | the loops, admission, how listeners ended |
+//! | `fanout` | a loop |
+//! | `listener`, `turn`, `socket` | one listener: its state, what it is sent at once, its system calls |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use icecast_ext_core::{address::{Epoch, Offset}, codec::Format};
+//! use icecast_ext_delivery::{Engine, EngineConfig, MountConfig, RunStart};
+//!
+//! # fn main() -> Result<(), icecast_ext_delivery::Error> {
+//! let engine = Engine::start(EngineConfig::default(), |ended| println!("{ended:?}"))?;
+//! let mount = engine.mount("/live.mp3", MountConfig::default());
+//! mount.begin(RunStart {
+//!     epoch: Epoch::from_bytes([7; 16]), // drawn at random
+//!     first: Offset::ZERO,
+//!     declared: true,
+//!     format: Format::Mpeg,
+//!     fields: "Content-Type: audio/mpeg\r\n".into(),
+//!     prelude: None,
+//! });
+//! // mount.append(&bytes, Some(now_ms)); engine.admit(…);
+//! engine.shutdown(std::time::Duration::from_secs(1));
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod buffer;
+pub mod engine;
+mod error;
+mod fanout;
+pub mod journal;
+mod listener;
+pub mod mount;
+mod ring;
+mod socket;
+mod ticker;
+mod turn;
+mod writer;
+
+pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
+pub use error::Error;
+pub use journal::Journal;
+pub use mount::{Listeners, Mount, MountConfig, RunStart};

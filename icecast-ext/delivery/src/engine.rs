@@ -1,0 +1,360 @@
+//! The loops, admission, and how listeners ended.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use icecast_ext_core::address::Session;
+use icecast_ext_core::plan::Cursor;
+
+use crate::error::Error;
+use crate::fanout::Fanout;
+use crate::mount::{Mount, MountConfig};
+use crate::socket;
+use crate::ticker::{self, Ticker};
+
+/// What the loops may do.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Loops, at most 64; zero: one a core.
+    pub loops: usize,
+    /// A socket that takes no byte for so long while bytes wait is cut (R-LAG-2). Lag alone never cuts.
+    pub stuck: Duration,
+    /// At most about so many bytes for one listener before the next has its turn.
+    pub turn: usize,
+    /// How long a response's end waits for the peer's FIN.
+    pub linger: Duration,
+    /// The kernel holds four ticks of audio unsent, and at least so many bytes.
+    pub send_buffer: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            loops: 0,
+            stuck: Duration::from_secs(15),
+            turn: 256 << 10,
+            linger: Duration::from_secs(2),
+            send_buffer: 64 << 10,
+        }
+    }
+}
+
+/// What a listener gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Canonical bytes alone.
+    Plain = 0,
+    /// With ICY blocks.
+    Icy = 1,
+    /// The relay feed.
+    Feed = 2,
+}
+
+/// A connection whose request was answered with yes: from here on it is a loop's.
+#[derive(Debug)]
+pub struct Admission {
+    /// The client's connection. What was read of its request is the caller's business; what follows is ignored.
+    pub socket: TcpStream,
+    /// Whose bytes.
+    pub mount: Arc<Mount>,
+    /// The answer's head, and the prelude.
+    pub head: Bytes,
+    /// Where it starts.
+    pub cursor: Cursor,
+    /// For the counts.
+    pub kind: Kind,
+    /// As the head says.
+    pub session: Option<Session>,
+    /// The caller's, for [`Ended`].
+    pub id: u64,
+}
+
+/// Why a listener's response ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// The peer hung up, or its network did.
+    PeerClosed,
+    /// The epoch ended (R-SPLICE-3).
+    Epoch,
+    /// Its position left the window.
+    Evicted,
+    /// Its socket took nothing for too long.
+    Stuck,
+    /// Its client came back on another connection (R-SESS-2).
+    Replaced,
+    /// [`Mount::close`]
+    MountClosed,
+    /// [`Engine::shutdown`]
+    Shutdown,
+}
+
+/// A listener's response has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// As admitted.
+    pub id: u64,
+    /// Why.
+    pub reason: Reason,
+    /// Bytes that the socket took, with head, prelude, ICY blocks, frames.
+    pub sent_bytes: u64,
+    /// Canonical bytes among them.
+    pub audio_bytes: u64,
+    /// Whole seconds from admission to the end.
+    pub secs: u64,
+}
+
+/// Which loop has a session's connection.
+pub(crate) type Sessions = Mutex<HashMap<Session, usize>>;
+
+/// To a loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Admit(Box<Admission>),
+    /// A mount, by id, has something new.
+    Dirty(u64),
+    /// A mount's session came back.
+    Replace(u64, Session),
+    /// Whoever has been sent everything ends; the others at this time.
+    Drain(Instant),
+}
+
+/// The outside of a loop.
+#[derive(Debug)]
+pub(crate) struct LoopHandle {
+    inbox: Mutex<Vec<Message>>,
+    waker: mio::Waker,
+    pub(crate) listeners: AtomicUsize,
+}
+
+impl LoopHandle {
+    pub(crate) fn new(waker: mio::Waker) -> Self {
+        Self {
+            inbox: Mutex::default(),
+            waker,
+            listeners: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn dirty(&self, mounts: impl Iterator<Item = u64>) {
+        self.post_all(mounts.map(Message::Dirty));
+    }
+
+    pub(crate) fn post(&self, message: Message) {
+        self.post_all([message].into_iter());
+    }
+
+    fn post_all(&self, messages: impl Iterator<Item = Message>) {
+        let mut inbox = lock(&self.inbox);
+        let asleep = inbox.is_empty();
+        inbox.extend(messages);
+        drop(inbox);
+        if asleep && let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a delivery loop cannot be woken");
+        }
+    }
+
+    /// Takes what has been posted, into `out`, which is empty.
+    pub(crate) fn take(&self, out: &mut Vec<Message>) {
+        std::mem::swap(&mut *lock(&self.inbox), out);
+    }
+}
+
+/// What loops, ticker and mounts share.
+pub(crate) struct Shared {
+    pub(crate) loops: Vec<Arc<LoopHandle>>,
+    pub(crate) ticker: Ticker,
+    pub(crate) config: EngineConfig,
+    pub(crate) ended: Box<dyn Fn(Ended) + Send + Sync>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("loops", &self.loops.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Calls `with` with the index of each loop that has listeners of `mount`.
+    pub(crate) fn each_interested(&self, mount: &Mount, mut with: impl FnMut(usize)) {
+        let mut left = mount.interest.load(Ordering::SeqCst);
+        while left != 0 {
+            with(left.trailing_zeros() as usize);
+            left &= left - 1;
+        }
+    }
+
+    /// Wakes those loops.
+    pub(crate) fn dirty(&self, mount: &Mount) {
+        self.each_interested(mount, |index| {
+            if let Some(handle) = self.loops.get(index) {
+                handle.post(Message::Dirty(mount.id()));
+            }
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Delivery: one loop a core and a ticker.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    mounts: Mutex<Vec<Weak<Mount>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stopped: AtomicBool,
+}
+
+impl Engine {
+    /// Starts the threads. `ended` is called on a loop's thread: it must not block.
+    pub fn start(
+        config: EngineConfig,
+        ended: impl Fn(Ended) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = if config.loops == 0 {
+            cores()
+        } else {
+            config.loops
+        }
+        .min(64);
+        let mut polls = Vec::new();
+        let mut handles = Vec::new();
+        for _ in 0..count {
+            let (poll, waker) = Fanout::poll().map_err(Error::Loop)?;
+            polls.push(poll);
+            handles.push(Arc::new(LoopHandle::new(waker)));
+        }
+        let shared = Arc::new(Shared {
+            loops: handles,
+            ticker: Ticker::new(),
+            config,
+            ended: Box::new(ended),
+        });
+        let engine = Self {
+            shared: Arc::clone(&shared),
+            mounts: Mutex::default(),
+            threads: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        };
+        for (index, poll) in polls.into_iter().enumerate() {
+            let shared = Arc::clone(&shared);
+            engine.spawn(format!("fanout-{index}"), move || {
+                Fanout::new(shared, index, poll).run()
+            })?;
+        }
+        engine.spawn("ticker".to_owned(), move || ticker::run(&shared))?;
+        Ok(engine)
+    }
+
+    fn spawn(&self, name: String, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(Error::Loop)?;
+        lock(&self.threads).push(thread);
+        Ok(())
+    }
+
+    /// A mount that is published each tick as long as somebody holds it.
+    #[must_use]
+    pub fn mount(&self, name: &str, config: MountConfig) -> Arc<Mount> {
+        let mount = Mount::new(name, config);
+        self.adopt(&mount);
+        mount
+    }
+
+    /// A mount made by [`Mount::new`] is published each tick from now on. It belongs to this engine for good.
+    pub fn adopt(&self, mount: &Arc<Mount>) {
+        if mount.shared.set(Arc::clone(&self.shared)).is_ok() {
+            self.shared.ticker.add(mount);
+            let mut mounts = lock(&self.mounts);
+            mounts.retain(|mount| mount.strong_count() > 0);
+            mounts.push(Arc::downgrade(mount));
+        }
+    }
+
+    /// A listener's connection is a loop's from now on; what is held for it is sent at once.
+    pub fn admit(&self, admission: Admission) -> Result<(), Error> {
+        if self.stopped.load(Ordering::SeqCst) {
+            return Err(Error::ShutDown);
+        }
+        let Shared { loops, config, .. } = &*self.shared;
+        let mount = &admission.mount;
+        let ticks = mount.config().tick.as_secs_f64() * 4.0 * mount.rate() as f64;
+        let buffer = config.send_buffer.max(ticks as usize);
+        socket::prepare(&admission.socket, buffer, config.stuck).map_err(Error::Socket)?;
+        let least = loops
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, handle)| handle.listeners.load(Ordering::Relaxed));
+        let Some((index, handle)) = least else {
+            return Err(Error::ShutDown);
+        };
+        handle.listeners.fetch_add(1, Ordering::Relaxed);
+        mount.count(admission.kind, true);
+        if let Some(session) = admission.session {
+            lock(&mount.sessions).insert(session, index);
+        }
+        handle.post(Message::Admit(Box::new(admission)));
+        Ok(())
+    }
+
+    /// Closes the connection that was answered with this session on this mount, if it is still there (R-SESS-2).
+    pub fn close_session(&self, mount: &Mount, session: Session) -> bool {
+        let Some(index) = lock(&mount.sessions).remove(&session) else {
+            return false;
+        };
+        self.shared.loops[index].post(Message::Replace(mount.id(), session));
+        true
+    }
+
+    /// Listeners of all mounts.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.shared
+            .loops
+            .iter()
+            .map(|handle| handle.listeners.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Publishes what is whole, lets listeners take what is held for up to `grace`, ends them and joins the threads. Further
+    /// calls do nothing.
+    pub fn shutdown(&self, grace: Duration) {
+        if self.stopped.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.shared.ticker.stop();
+        for mount in lock(&self.mounts)
+            .drain(..)
+            .filter_map(|mount| mount.upgrade())
+        {
+            mount.flush();
+        }
+        let end = Instant::now() + grace;
+        for handle in &self.shared.loops {
+            handle.post(Message::Drain(end));
+        }
+        for thread in lock(&self.threads).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a delivery thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown(Duration::ZERO);
+    }
+}

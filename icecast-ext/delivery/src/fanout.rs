@@ -1,0 +1,533 @@
+//! A loop: its own epoll, its own listeners.
+//!
+//! Edge-triggered: a listener that was told "no room" waits for the kernel's word, the others for their mount's tick. Nobody is
+//! sent more than a turn before the next in the queue has one. Listeners at the same place share a turn, made once under the
+//! mount's lock; no lock is held while sending.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use icecast_ext_core::address::Session;
+use icecast_ext_core::plan::{Cursor, End};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::engine::{Admission, Ended, LoopHandle, Message, Reason, Shared};
+use crate::listener::{Listener, State};
+use crate::mount::Mount;
+use crate::socket::{self, Peer};
+use crate::turn::{Then, Turn};
+
+const WAKE: Token = Token(usize::MAX);
+/// Turns between two looks at the epoll and the inbox.
+const BATCH: usize = 128;
+
+#[derive(Debug)]
+struct Group {
+    mount: Arc<Mount>,
+    members: Vec<u32>,
+}
+
+/// A turn that was made for a cursor; others at the same one take it as it is.
+#[derive(Debug, Default)]
+struct Memo {
+    made_for: Option<(u32, Cursor)>,
+    turn: Turn,
+    closed: bool,
+}
+
+/// A loop's inside.
+#[derive(Debug)]
+pub(crate) struct Fanout {
+    shared: Arc<Shared>,
+    index: usize,
+    poll: Poll,
+    origin: Instant,
+    now: u64,
+    listeners: Vec<Option<Listener>>,
+    free: Vec<u32>,
+    live: usize,
+    seq: u32,
+    groups: Vec<Option<Group>>,
+    by_mount: HashMap<u64, u32>,
+    sessions: HashMap<(u64, Session), u32>,
+    ready: VecDeque<u32>,
+    /// When somebody may be stuck, or has lingered enough: loop clock in ms, key, seq.
+    timers: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    memos: [Memo; 2],
+    turns: usize,
+    scratch: Turn,
+    drain: Option<Instant>,
+}
+
+impl Fanout {
+    /// A loop's epoll, and what wakes it.
+    pub(crate) fn poll() -> io::Result<(Poll, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        Ok((poll, waker))
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, index: usize, poll: Poll) -> Self {
+        Self {
+            shared,
+            index,
+            poll,
+            origin: Instant::now(),
+            now: 0,
+            listeners: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            seq: 0,
+            groups: Vec::new(),
+            by_mount: HashMap::new(),
+            sessions: HashMap::new(),
+            ready: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            memos: Default::default(),
+            turns: 0,
+            scratch: Turn::default(),
+            drain: None,
+        }
+    }
+
+    fn handle(&self) -> &Arc<LoopHandle> {
+        &self.shared.loops[self.index]
+    }
+
+    /// Until the engine is shut down.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        let mut inbox = Vec::new();
+        loop {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::error!(%error, "epoll");
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+            self.now = self.clock();
+            let handle = Arc::clone(self.handle());
+            handle.take(&mut inbox);
+            for message in inbox.drain(..) {
+                self.message(message);
+            }
+            for event in &events {
+                if event.token() != WAKE {
+                    self.event(event);
+                }
+            }
+            for _ in 0..BATCH {
+                let Some(key) = self.ready.pop_front() else {
+                    break;
+                };
+                self.serve(key);
+            }
+            self.timers();
+            if self.drained() {
+                return;
+            }
+        }
+    }
+
+    fn clock(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long there is nothing to do; `None`: until somebody says so.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let timer = self
+            .timers
+            .peek()
+            .map(|Reverse((due, ..))| Duration::from_millis(due.saturating_sub(self.clock())));
+        let drain = self
+            .drain
+            .map(|end| end.saturating_duration_since(Instant::now()));
+        timer.into_iter().chain(drain).min()
+    }
+
+    // ---- what comes in ----
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Admit(admission) => self.admit(*admission),
+            Message::Dirty(mount) => self.dirty(mount),
+            Message::Replace(mount, session) => {
+                if let Some(key) = self.sessions.get(&(mount, session)) {
+                    self.end(*key, Reason::Replaced);
+                }
+            }
+            Message::Drain(end) => {
+                self.drain = Some(end);
+                let mounts: Vec<u64> = self.by_mount.keys().copied().collect();
+                for mount in mounts {
+                    self.dirty(mount);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, admission: Admission) {
+        let Admission {
+            socket,
+            mount,
+            head,
+            cursor,
+            kind,
+            session,
+            id,
+        } = admission;
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.listeners.push(None);
+            self.listeners.len() as u32 - 1
+        });
+        self.seq = self.seq.wrapping_add(1);
+        if let Some(session) = session {
+            self.sessions.insert((mount.id(), session), key);
+        }
+        let (group, member) = self.join(mount, key);
+        let mut listener = Listener {
+            socket: mio::net::TcpStream::from_std(socket),
+            cursor,
+            rest: (!head.is_empty()).then(|| Box::new(head)),
+            session: session.map(Box::new),
+            id,
+            sent: 0,
+            audio: 0,
+            seq: self.seq,
+            group,
+            member,
+            joined: (self.now / 1000) as u32,
+            since: self.now,
+            kind,
+            state: State::Ready,
+            queued: false,
+            stalled: false,
+            timed: false,
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered =
+            self.poll
+                .registry()
+                .register(&mut listener.socket, token(key, self.seq), interest);
+        self.listeners[key as usize] = Some(listener);
+        self.live += 1;
+        match registered {
+            Ok(()) => self.serve(key),
+            Err(error) => {
+                tracing::warn!(%error, "a listener's socket cannot be watched");
+                self.end(key, Reason::PeerClosed);
+            }
+        }
+    }
+
+    /// The listener's group, and its place in it.
+    fn join(&mut self, mount: Arc<Mount>, key: u32) -> (u32, u32) {
+        let index = *self.by_mount.entry(mount.id()).or_insert_with(|| {
+            mount.interest.fetch_or(1 << self.index, Ordering::SeqCst);
+            let group = Group {
+                mount,
+                members: Vec::new(),
+            };
+            match self.groups.iter().position(Option::is_none) {
+                Some(index) => {
+                    self.groups[index] = Some(group);
+                    index as u32
+                }
+                None => {
+                    self.groups.push(Some(group));
+                    self.groups.len() as u32 - 1
+                }
+            }
+        });
+        let Some(group) = &mut self.groups[index as usize] else {
+            return (index, 0);
+        };
+        group.members.push(key);
+        (index, group.members.len() as u32 - 1)
+    }
+
+    /// The mount has something new for those who wait.
+    fn dirty(&mut self, mount: u64) {
+        let Some(&index) = self.by_mount.get(&mount) else {
+            return;
+        };
+        for memo in &mut self.memos {
+            if memo.made_for.is_some_and(|(group, _)| group == index) {
+                memo.made_for = None;
+                memo.turn.clear();
+            }
+        }
+        let Some(group) = &self.groups[index as usize] else {
+            return;
+        };
+        for &key in &group.members {
+            if let Some(listener) = &mut self.listeners[key as usize]
+                && listener.state == State::Waiting
+            {
+                listener.state = State::Ready;
+                if !listener.queued {
+                    listener.queued = true;
+                    self.ready.push_back(key);
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: &mio::event::Event) {
+        let Token(token) = event.token();
+        let (key, seq) = (token as u32, (token as u64 >> 32) as u32);
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        if listener.seq != seq {
+            return;
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            match socket::discard(&listener.socket) {
+                Peer::There => {}
+                Peer::Gone => return self.end(key, Reason::PeerClosed),
+                Peer::Silent => return self.end(key, Reason::Stuck),
+            }
+        }
+        if event.is_writable() && listener.state == State::Blocked {
+            listener.state = State::Ready;
+            listener.queued = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    // ---- what goes out ----
+
+    /// A listener's turn.
+    fn serve(&mut self, key: u32) {
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        listener.queued = false;
+        let Some(Some(group)) = self.groups.get(listener.group as usize) else {
+            return;
+        };
+        if listener.state != State::Ready {
+            return;
+        }
+        let (from, limit) = (listener.cursor, self.shared.config.turn);
+        let (turn, closed) = if let Some(rest) = &listener.rest {
+            self.scratch.clear();
+            self.scratch.overhead(Bytes::clone(rest), from, from);
+            let closed = group.mount.plan(from, limit, &mut self.scratch);
+            (&self.scratch, closed)
+        } else {
+            let wanted = Some((listener.group, from));
+            let found = self.memos.iter().position(|memo| memo.made_for == wanted);
+            let index = found.unwrap_or_else(|| {
+                self.turns = self.turns.wrapping_add(1);
+                let index = self.turns % self.memos.len();
+                let memo = &mut self.memos[index];
+                memo.turn.clear();
+                memo.closed = group.mount.plan(from, limit, &mut memo.turn);
+                memo.made_for = wanted;
+                index
+            });
+            (&self.memos[index].turn, self.memos[index].closed)
+        };
+        let sent = match socket::send(&listener.socket, turn.pieces()) {
+            Ok(sent) => sent,
+            Err(error) => {
+                let reason = match Peer::from(&error) {
+                    Peer::Silent => Reason::Stuck,
+                    _ => Reason::PeerClosed,
+                };
+                return self.end(key, reason);
+            }
+        };
+        if sent == 0 && turn.bytes() > 0 {
+            return self.blocked(key, false);
+        }
+        let settled = turn.settle(from, sent);
+        listener.cursor = settled.cursor;
+        listener.rest = settled.rest.map(Box::new);
+        listener.sent += sent as u64;
+        listener.audio += settled.audio;
+        listener.stalled = false;
+        match settled.then {
+            None => self.blocked(key, true),
+            Some(Then::More) => {
+                listener.queued = true;
+                self.ready.push_back(key);
+            }
+            Some(Then::Wait) if closed => self.end(key, Reason::MountClosed),
+            Some(Then::Wait) if self.drain.is_some() => self.end(key, Reason::Shutdown),
+            Some(Then::Wait) => listener.state = State::Waiting,
+            Some(Then::End(End::Epoch)) => self.end(key, Reason::Epoch),
+            Some(Then::End(End::Evicted)) => self.end(key, Reason::Evicted),
+        }
+    }
+
+    /// The socket has no room. `progress`: it took something before it said so.
+    fn blocked(&mut self, key: u32, progress: bool) {
+        let stuck = self.stuck();
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        if progress || !listener.stalled {
+            listener.since = self.now;
+        }
+        listener.stalled = true;
+        listener.state = State::Blocked;
+        if !listener.timed {
+            listener.timed = true;
+            let due = listener.since + stuck;
+            self.timers.push(Reverse((due, key, listener.seq)));
+        }
+    }
+
+    fn stuck(&self) -> u64 {
+        u64::try_from(self.shared.config.stuck.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn timers(&mut self) {
+        while let Some(&Reverse((due, key, seq))) = self.timers.peek()
+            && due <= self.now
+        {
+            self.timers.pop();
+            let stuck = self.stuck();
+            let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+                continue;
+            };
+            if listener.seq != seq {
+                continue;
+            }
+            match listener.state {
+                State::Lingering => self.remove(key),
+                State::Blocked if listener.since + stuck <= self.now => {
+                    self.end(key, Reason::Stuck)
+                }
+                State::Blocked => {
+                    let due = listener.since + stuck;
+                    self.timers.push(Reverse((due, key, seq)));
+                }
+                State::Ready | State::Waiting => listener.timed = false,
+            }
+        }
+    }
+
+    // ---- how it ends ----
+
+    fn end(&mut self, key: u32, reason: Reason) {
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        if listener.state == State::Lingering {
+            return self.remove(key);
+        }
+        let ended = Ended {
+            id: listener.id,
+            reason,
+            sent_bytes: listener.sent,
+            audio_bytes: listener.audio,
+            secs: (self.now / 1000).saturating_sub(u64::from(listener.joined)),
+        };
+        let linger = match reason {
+            Reason::PeerClosed => false,
+            Reason::Stuck | Reason::Replaced => {
+                socket::abort(&listener.socket);
+                false
+            }
+            Reason::Epoch | Reason::Evicted | Reason::MountClosed | Reason::Shutdown => {
+                socket::finish(&listener.socket);
+                true
+            }
+        };
+        listener.state = State::Lingering;
+        listener.rest = None;
+        let (group, member, kind, seq) =
+            (listener.group, listener.member, listener.kind, listener.seq);
+        let session = listener.session.take();
+        self.leave(group, member, session.map(|session| *session), kind);
+        self.handle().listeners.fetch_sub(1, Ordering::Relaxed);
+        if linger {
+            let wait = u64::try_from(self.shared.config.linger.as_millis()).unwrap_or(u64::MAX);
+            self.timers
+                .push(Reverse((self.now.saturating_add(wait), key, seq)));
+        } else {
+            self.remove(key);
+        }
+        (self.shared.ended)(ended);
+    }
+
+    /// Out of its group; the last one takes the group with it.
+    fn leave(
+        &mut self,
+        index: u32,
+        member: u32,
+        session: Option<Session>,
+        kind: crate::engine::Kind,
+    ) {
+        let Some(Some(group)) = self.groups.get_mut(index as usize) else {
+            return;
+        };
+        group.members.swap_remove(member as usize);
+        if let Some(&moved) = group.members.get(member as usize)
+            && let Some(Some(other)) = self.listeners.get_mut(moved as usize)
+        {
+            other.member = member;
+        }
+        let mount = &group.mount;
+        mount.count(kind, false);
+        if let Some(session) = session {
+            self.sessions.remove(&(mount.id(), session));
+            mount.forget(session);
+        }
+        if group.members.is_empty() {
+            mount
+                .interest
+                .fetch_and(!(1 << self.index), Ordering::SeqCst);
+            self.by_mount.remove(&mount.id());
+            self.groups[index as usize] = None;
+            for memo in &mut self.memos {
+                if memo.made_for.is_some_and(|(group, _)| group == index) {
+                    *memo = Memo::default();
+                }
+            }
+        }
+    }
+
+    /// Closes the socket.
+    fn remove(&mut self, key: u32) {
+        if let Some(mut listener) = self.listeners.get_mut(key as usize).and_then(Option::take) {
+            // Closing takes it out of the epoll as well; a descriptor that was duplicated elsewhere would stay in it.
+            let _ = self.poll.registry().deregister(&mut listener.socket);
+            self.free.push(key);
+            self.live -= 1;
+        }
+    }
+
+    /// True once the engine is shut down and nobody is left, or the time is over.
+    fn drained(&mut self) -> bool {
+        let Some(end) = self.drain else {
+            return false;
+        };
+        if self.live > 0 && Instant::now() >= end {
+            for key in 0..self.listeners.len() as u32 {
+                self.end(key, Reason::Shutdown);
+            }
+            return true;
+        }
+        self.live == 0
+    }
+}
+
+/// What epoll says back. The seq tells a listener from an earlier one with the same key.
+fn token(key: u32, seq: u32) -> Token {
+    Token(usize::try_from(u64::from(seq) << 32 | u64::from(key)).unwrap_or(usize::MAX - 1))
+}

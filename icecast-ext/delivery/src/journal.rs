@@ -1,0 +1,286 @@
+//! The buffer on disk, so that an epoch survives a crash.
+//!
+//! `DIR/lock` is held by one process. Each mount has a directory of segments; each tick's batch is one record, appended by a thread
+//! of its own. Nothing is ever changed in place: a crash leaves at most a torn tail, which loading cuts off. A segment begins
+//! with a snapshot of what is in force, so that those before it can be deleted once their bytes have left the window. A
+//! journal that cannot be written (a full disk) is said so once a minute and tried again; the mount goes on without it.
+
+mod attach;
+mod name;
+pub(crate) mod record;
+pub(crate) mod segment;
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use icecast_ext_core::address::Position;
+
+use crate::error::Error;
+use crate::journal::record::Record;
+use crate::journal::segment::Segments;
+
+/// Records that may wait for the disk; beyond that they are dropped, and the mount's journal begins anew.
+const QUEUE: usize = 4096;
+/// A segment is not longer (but for its last record).
+const SEGMENT: u64 = 8 << 20;
+/// A mount whose journal failed tries again after this.
+const RETRY: Duration = Duration::from_secs(5);
+/// A failure is said once in this.
+const SAY: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+enum Job {
+    Open(u64, Box<Segments>, Arc<AtomicBool>),
+    Write(u64, Record, u64, u64),
+    Close(u64),
+    Sync(Sender<()>),
+    Stop,
+}
+
+/// A state directory, locked, and the thread that writes to it.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    jobs: SyncSender<Job>,
+    thread: Option<JoinHandle<()>>,
+    _lock: File,
+}
+
+/// What [`crate::Mount::attach`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Loaded {
+    /// Bytes held now.
+    pub bytes: u64,
+    /// The edge: what a pull must prove to continue. `None` if nothing was found or the last run had ended.
+    pub edge: Option<Position>,
+}
+
+impl Journal {
+    /// Takes the directory for this process; makes it if it is not there.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |why| Error::Journal { path, why }
+        };
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let path = dir.join("lock");
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let mut lock = open.map_err(at(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // What cannot be read is still locked.
+                let _ = lock.read_to_string(&mut pid);
+                return Err(Error::Locked {
+                    dir: dir.to_owned(),
+                    pid: pid.trim().to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
+        }
+        let written = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        written.map_err(at(&path))?;
+        let (jobs, receive) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || write(&receive));
+        Ok(Self {
+            dir: dir.to_owned(),
+            jobs,
+            thread: Some(thread.map_err(at(dir))?),
+            _lock: lock,
+        })
+    }
+
+    /// Returns once everything that was published before is with the kernel.
+    pub fn sync(&self) {
+        let (done, wait) = channel();
+        if self.jobs.send(Job::Sync(done)).is_ok() {
+            // An error means that the thread is gone, and nothing more is written.
+            let _ = wait.recv();
+        }
+    }
+
+    /// Reads what a mount left behind, newest contiguous part last: `restore` is called with each record, and says how many bytes
+    /// the mount has counted, or `None` if the record does not follow and what came before must be forgotten (it is then called
+    /// with the same record once more). Never fails: what cannot be read is set aside.
+    pub(crate) fn load(
+        &self,
+        id: u64,
+        mount: &str,
+        mut restore: impl FnMut(Record, bool) -> Option<u64>,
+    ) -> MountJournal {
+        let dir = self.dir.join("mounts").join(name::directory(mount));
+        let mut old: VecDeque<(PathBuf, u64)> = VecDeque::new();
+        let mut number = 0;
+        let found = if dir.is_dir() {
+            segment::list(&dir)
+        } else {
+            Ok(Vec::new())
+        };
+        let found = found.unwrap_or_else(|error| {
+            tracing::warn!(dir = %dir.display(), %error, "the journal cannot be read");
+            Vec::new()
+        });
+        for (this, path) in found {
+            number = this + 1;
+            let mut end = 0;
+            let mut forget = false;
+            let read = segment::read(&path, mount, |record| {
+                end = restore(record.clone(), false).unwrap_or_else(|| {
+                    forget = true;
+                    restore(record, true).unwrap_or(0)
+                });
+            });
+            if forget {
+                tracing::warn!(path = %path.display(), "the journal has a gap before this segment; what came before is forgotten");
+                old.drain(..).for_each(|(path, _)| segment::remove(&path));
+            }
+            match read {
+                Ok(()) => old.push_back((path, end)),
+                Err(why) => segment::set_aside(&path, &why),
+            }
+        }
+        let failed = Arc::new(AtomicBool::new(false));
+        let segments = Box::new(Segments::new(dir, mount.to_owned(), old, number));
+        // The thread is gone only if it panicked; then nothing is written.
+        let _ = self.jobs.send(Job::Open(id, segments, Arc::clone(&failed)));
+        MountJournal {
+            id,
+            jobs: self.jobs.clone(),
+            failed,
+            state: Writing::Snapshot(Instant::now()),
+            bytes: 0,
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let stopped = self.jobs.send(Job::Stop).is_ok();
+        if let Some(thread) = self.thread.take().filter(|_| stopped)
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal's thread panicked");
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// Records follow one another.
+    On,
+    /// A snapshot is due, from this time on.
+    Snapshot(Instant),
+}
+
+/// A mount's end of the journal.
+#[derive(Debug)]
+pub(crate) struct MountJournal {
+    id: u64,
+    jobs: SyncSender<Job>,
+    failed: Arc<AtomicBool>,
+    state: Writing,
+    bytes: u64,
+    since: Instant,
+}
+
+impl MountJournal {
+    /// A record that has just been applied. `snapshot` is asked for when a segment begins: the state after the record.
+    pub(crate) fn put(
+        &mut self,
+        record: impl FnOnce() -> Record,
+        snapshot: impl FnOnce() -> Option<Record>,
+        (end, floor): (u64, u64),
+        window: Duration,
+    ) {
+        let now = Instant::now();
+        if self.failed.swap(false, Ordering::Relaxed) {
+            self.state = Writing::Snapshot(now + RETRY);
+        }
+        if self.state == Writing::On {
+            let record = record();
+            if let Record::Batch(batch) = &record {
+                self.bytes += batch.bytes.len() as u64;
+            }
+            self.send(record, end, floor);
+            if self.bytes >= SEGMENT || now - self.since >= window / 4 {
+                self.state = Writing::Snapshot(now);
+            }
+        }
+        if let Writing::Snapshot(from) = self.state
+            && from <= now
+            && let Some(snapshot) = snapshot()
+        {
+            self.state = Writing::On;
+            (self.bytes, self.since) = (0, now);
+            self.send(snapshot, end, floor);
+        }
+    }
+
+    fn send(&mut self, record: Record, end: u64, floor: u64) {
+        if let Err(error) = self.jobs.try_send(Job::Write(self.id, record, end, floor)) {
+            if matches!(error, TrySendError::Full(_)) {
+                tracing::warn!("the disk is too slow for the journal; it begins anew");
+            }
+            self.state = Writing::Snapshot(Instant::now() + RETRY);
+        }
+    }
+}
+
+impl Drop for MountJournal {
+    fn drop(&mut self) {
+        // The segments stay; if the queue is full, so does their open file.
+        let _ = self.jobs.try_send(Job::Close(self.id));
+    }
+}
+
+/// The journal's thread.
+fn write(jobs: &Receiver<Job>) {
+    let mut mounts: HashMap<u64, (Box<Segments>, Arc<AtomicBool>)> = HashMap::new();
+    let mut said: Option<Instant> = None;
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Open(id, segments, failed) => {
+                mounts.insert(id, (segments, failed));
+            }
+            Job::Write(id, record, end, floor) => {
+                let Some((segments, failed)) = mounts.get_mut(&id) else {
+                    continue;
+                };
+                if let Err(error) = segments.write(&record, end, floor) {
+                    failed.store(true, Ordering::Relaxed);
+                    if said.is_none_or(|said| said.elapsed() >= SAY) {
+                        said = Some(Instant::now());
+                        tracing::error!(%error, "the journal cannot be written; mounts go on without it");
+                    }
+                }
+            }
+            Job::Close(id) => {
+                mounts.remove(&id);
+            }
+            Job::Sync(done) => {
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            }
+            Job::Stop => return,
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! A mount: one writer, many readers.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+use std::time::Duration;
+
+use bytes::Bytes;
+use icecast_ext_core::address::{Epoch, Offset, Position, Session};
+use icecast_ext_core::codec::Format;
+use icecast_ext_core::field::{Resume, StreamWindow};
+use icecast_ext_core::plan::Cursor;
+use icecast_ext_core::resume::{Refusal, Start};
+use icecast_ext_core::timeline::Timeline;
+
+use crate::buffer::Buffer;
+use crate::engine::{Kind, Sessions, Shared};
+use crate::journal::MountJournal;
+use crate::journal::record::Record;
+use crate::turn::Turn;
+use crate::writer::{Event, Writing};
+
+/// How a mount holds and publishes.
+#[derive(Clone, Debug)]
+pub struct MountConfig {
+    /// How often bytes are published. At least 10 ms.
+    pub tick: Duration,
+    /// How much is held, by arrival time.
+    pub window: Duration,
+    /// Never more bytes than this are held (and one tick's).
+    pub cap: u64,
+    /// Bytes before the edge at which a live join starts.
+    pub burst: u64,
+}
+
+impl Default for MountConfig {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(250),
+            window: Duration::from_secs(120),
+            cap: 64 << 20,
+            burst: 65_536,
+        }
+    }
+}
+
+/// How a run begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunStart {
+    /// Its name.
+    pub epoch: Epoch,
+    /// Its first byte.
+    pub first: Offset,
+    /// The minter says that it follows the run before (R-SPLICE-1).
+    pub declared: bool,
+    /// Whose frames or pages are looked for.
+    pub format: Format,
+    /// `Content-Type` and `icy-*` lines, each ending in CRLF, as a FORMAT frame has them.
+    pub fields: Bytes,
+    /// What is in force at `first`, if the caller knows (a relay does).
+    pub prelude: Option<Bytes>,
+}
+
+/// Listeners of a mount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Listeners {
+    /// Without ICY.
+    pub plain: usize,
+    /// With ICY.
+    pub icy: usize,
+    /// Relays.
+    pub feed: usize,
+}
+
+impl Listeners {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.plain + self.icy + self.feed
+    }
+}
+
+/// A mount's back buffer. Written by one, read by all loops; [`crate::Engine::mount`] makes one that is published each tick.
+#[derive(Debug)]
+pub struct Mount {
+    id: u64,
+    name: String,
+    config: MountConfig,
+    pub(crate) writing: Mutex<Option<Writing>>,
+    buffer: RwLock<Buffer>,
+    pub(crate) journal: Mutex<Option<MountJournal>>,
+    tick: AtomicU32,
+    rate: AtomicU64,
+    kinds: [AtomicUsize; 3],
+    /// Loops that have listeners of this mount, a bit each.
+    pub(crate) interest: AtomicU64,
+    pub(crate) sessions: Sessions,
+    pub(crate) shared: OnceLock<Arc<Shared>>,
+    nudged: AtomicBool,
+}
+
+/// So soon after its first bytes a run is published for the first time, so that its first listener need not wait.
+const QUICK: Duration = Duration::from_millis(50);
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Mount {
+    /// A mount that nobody publishes but [`Mount::flush`].
+    #[must_use]
+    pub fn new(name: &str, config: MountConfig) -> Arc<Self> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        let buffer = RwLock::new(Buffer::new(&config));
+        Arc::new(Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            name: name.to_owned(),
+            config,
+            writing: Mutex::default(),
+            buffer,
+            journal: Mutex::default(),
+            tick: AtomicU32::new(0),
+            rate: AtomicU64::new(0),
+            kinds: Default::default(),
+            interest: AtomicU64::new(0),
+            sessions: Sessions::default(),
+            shared: OnceLock::new(),
+            nudged: AtomicBool::new(false),
+        })
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As it was made.
+    #[must_use]
+    pub fn config(&self) -> &MountConfig {
+        &self.config
+    }
+
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    // ---- the writer's side ----
+
+    /// A run begins; the one before ends at its last whole unit.
+    pub fn begin(&self, run: RunStart) {
+        let mut writing = lock(&self.writing);
+        self.publish_locked(&mut writing);
+        self.write().begin(&run);
+        let ms = writing.as_ref().map_or(0, Writing::ms);
+        *writing = Some(Writing::new(
+            run.epoch,
+            run.format,
+            run.first,
+            run.prelude.clone(),
+            ms,
+        ));
+        self.nudged.store(false, Ordering::Relaxed);
+        self.record(|| Record::Begin(run));
+    }
+
+    /// Bytes of the current run that follow; ignored before [`Mount::begin`]. `now_ms`: when they arrived, ms since 1970, by a
+    /// clock that does not jump; `None` for a relay, which says [`Mount::time`].
+    pub fn append(self: &Arc<Self>, bytes: &[u8], now_ms: Option<u64>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let begun = match &mut *lock(&self.writing) {
+            Some(writing) => {
+                writing.append(bytes, now_ms);
+                writing.begun
+            }
+            None => return,
+        };
+        if !begun
+            && !self.nudged.swap(true, Ordering::Relaxed)
+            && let Some(shared) = self.shared.get()
+        {
+            shared.ticker.soon(self, QUICK);
+        }
+    }
+
+    /// A title from `at` on, or from the next byte on. The text of an ICY block without padding.
+    pub fn title(&self, at: Option<Offset>, text: Bytes) {
+        if let Some(writing) = &mut *lock(&self.writing) {
+            let at = at.unwrap_or(writing.next().offset);
+            writing.event(Event::Title(at, text));
+        }
+    }
+
+    /// The parent says when the byte at `at` arrived at the origin, ms since 1970. To be called before its bytes are appended.
+    pub fn time(&self, at: Offset, ms: u64) {
+        if let Some(writing) = &mut *lock(&self.writing) {
+            writing.event(Event::Time(at, ms));
+        }
+    }
+
+    /// The parent says what the prelude is from `at` on. To be called before the bytes from there are appended.
+    pub fn prelude(&self, at: Offset, bytes: Bytes) {
+        if let Some(writing) = &mut *lock(&self.writing) {
+            writing.event(Event::Prelude(at, bytes));
+        }
+    }
+
+    /// The parent says where the splice into the current run leads.
+    pub fn splice_to(&self, to: Position) {
+        let _order = lock(&self.writing);
+        self.write().timeline.splice_to(to);
+        self.record(|| Record::SpliceTo(to));
+    }
+
+    /// The current run ends at its last whole unit; what follows is not known yet.
+    pub fn end(&self) {
+        let mut writing = lock(&self.writing);
+        self.publish_locked(&mut writing);
+        if writing.take().is_some() {
+            self.write().timeline.end();
+            self.record(|| Record::End);
+        }
+        drop(writing);
+        self.wake();
+    }
+
+    /// Publishes what is whole now and wakes the loops.
+    pub fn flush(&self) {
+        self.publish_locked(&mut lock(&self.writing));
+        self.wake();
+    }
+
+    /// No more will come: listeners are sent what is held, then their responses end.
+    pub fn close(&self) {
+        self.publish_locked(&mut lock(&self.writing));
+        self.write().closed = true;
+        self.wake();
+    }
+
+    /// True after [`Mount::close`].
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.read().closed
+    }
+
+    /// One tick. True if loops have something to do.
+    pub(crate) fn publish(&self) -> bool {
+        let grown = self.publish_locked(&mut lock(&self.writing));
+        grown || self.kinds[Kind::Feed as usize].load(Ordering::Relaxed) > 0
+    }
+
+    fn publish_locked(&self, writing: &mut Option<Writing>) -> bool {
+        self.tick.fetch_add(1, Ordering::Relaxed);
+        self.nudged.store(false, Ordering::Relaxed);
+        let Some(batch) = writing.as_mut().and_then(Writing::take) else {
+            return false;
+        };
+        let mut gone = Vec::new();
+        let rate = {
+            let mut buffer = self.write();
+            buffer.grow(&batch);
+            buffer.evict(self.window_ms(), self.config.cap, &mut gone);
+            buffer.timeline.window().and_then(|window| window.rate)
+        };
+        self.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
+        self.record(|| Record::Batch(batch));
+        true
+    }
+
+    pub(crate) fn window_ms(&self) -> u64 {
+        u64::try_from(self.config.window.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn wake(&self) {
+        if let Some(shared) = self.shared.get() {
+            shared.dirty(self);
+        }
+    }
+
+    // ---- the readers' side ----
+
+    /// Looks at what is published. Brief: the writer waits.
+    pub fn with<R>(&self, look: impl FnOnce(&Timeline) -> R) -> R {
+        look(&self.read().timeline)
+    }
+
+    /// Where an answer to `asked` starts (R-RESUME-1).
+    pub fn start(&self, asked: &Resume) -> Result<Start, Refusal> {
+        self.read().timeline.start(asked)
+    }
+
+    /// Where a relay feed starts.
+    pub fn start_feed(&self, asked: Option<&Resume>) -> Result<Start, Refusal> {
+        self.read().timeline.start_feed(asked)
+    }
+
+    /// What `Stream-Window` says now.
+    #[must_use]
+    pub fn window(&self) -> Option<StreamWindow> {
+        self.read().timeline.window()
+    }
+
+    /// `Content-Type` and `icy-*` lines of the current run.
+    #[must_use]
+    pub fn fields(&self) -> Bytes {
+        self.with(|timeline| {
+            timeline
+                .runs()
+                .next_back()
+                .map(|run| run.fields.clone())
+                .unwrap_or_default()
+        })
+    }
+
+    /// Bytes a second; zero while unknown.
+    #[must_use]
+    pub fn rate(&self) -> u64 {
+        self.rate.load(Ordering::Relaxed)
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.read().ring.held()
+    }
+
+    /// The byte that comes next, counting what is not published yet; `None` before the first run and after its end.
+    #[must_use]
+    pub fn edge_with_pending(&self) -> Option<Position> {
+        lock(&self.writing).as_ref().map(Writing::next)
+    }
+
+    /// The last `max` bytes received of the current run, oldest first, published or not: what healing looks for in a burst.
+    #[must_use]
+    pub fn tail(&self, max: usize) -> Vec<u8> {
+        let writing = lock(&self.writing);
+        let pending = writing.as_ref().map_or(&[][..], Writing::bytes);
+        let kept = &pending[pending.len().saturating_sub(max)..];
+        let mut tail = self.read().tail((max - kept.len()) as u64);
+        tail.extend_from_slice(kept);
+        tail
+    }
+
+    /// Who listens now.
+    #[must_use]
+    pub fn listeners(&self) -> Listeners {
+        let count = |kind: Kind| self.kinds[kind as usize].load(Ordering::Relaxed);
+        Listeners {
+            plain: count(Kind::Plain),
+            icy: count(Kind::Icy),
+            feed: count(Kind::Feed),
+        }
+    }
+
+    /// The session's connection is gone.
+    pub(crate) fn forget(&self, session: Session) {
+        lock(&self.sessions).remove(&session);
+    }
+
+    pub(crate) fn count(&self, kind: Kind, joined: bool) {
+        let count = &self.kinds[kind as usize];
+        if joined {
+            count.fetch_add(1, Ordering::Relaxed);
+        } else {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to `turn` what a listener at `from` is sent next. True if the mount is closed.
+    pub(crate) fn plan(&self, from: Cursor, limit: usize, turn: &mut Turn) -> bool {
+        let buffer = self.read();
+        buffer.plan(from, self.tick.load(Ordering::Relaxed), limit, turn);
+        buffer.closed
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Buffer> {
+        self.buffer.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Buffer> {
+        self.buffer.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

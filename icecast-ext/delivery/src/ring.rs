@@ -1,0 +1,207 @@
+//! Immutable chunks, addressed by position. Nothing outside knows where chunks end.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use icecast_ext_core::address::Offset;
+use icecast_ext_core::timeline::RunId;
+
+/// Bytes that were published at once.
+#[derive(Debug)]
+struct Chunk {
+    /// Count of all bytes ever published on the mount before this one.
+    start: u64,
+    /// When its first byte arrived, ms.
+    ms: u64,
+    bytes: Bytes,
+}
+
+/// A run's place in the count of all bytes.
+#[derive(Debug)]
+struct Span {
+    run: RunId,
+    first: Offset,
+    start: u64,
+}
+
+/// The bytes that a mount holds, runs one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    spans: VecDeque<Span>,
+    chunks: VecDeque<Chunk>,
+    next: u64,
+}
+
+impl Ring {
+    /// A run begins, or the current one goes on.
+    pub(crate) fn begin(&mut self, run: RunId, first: Offset) {
+        if self.spans.back().is_some_and(|last| last.run == run) {
+            return;
+        }
+        if self
+            .spans
+            .back()
+            .is_some_and(|last| last.start == self.next)
+        {
+            self.spans.pop_back();
+        }
+        let start = self.next;
+        self.spans.push_back(Span { run, first, start });
+    }
+
+    /// Bytes that follow. `ms`: when the first of them arrived.
+    pub(crate) fn push(&mut self, bytes: Bytes, ms: u64) {
+        let start = self.next;
+        self.next += bytes.len() as u64;
+        self.chunks.push_back(Chunk { start, ms, bytes });
+    }
+
+    /// Bytes held.
+    pub(crate) fn held(&self) -> u64 {
+        self.next - self.floor()
+    }
+
+    /// Count of all bytes that came before the oldest held.
+    pub(crate) fn floor(&self) -> u64 {
+        self.chunks.front().map_or(self.next, |chunk| chunk.start)
+    }
+
+    /// Count of all bytes ever published.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes the oldest chunk out, if the one after it is older than `window` ms, or more than `cap` bytes are held. The
+    /// newest chunk stays.
+    pub(crate) fn evict(&mut self, window: u64, cap: u64) -> Option<Bytes> {
+        let (after, last) = (self.chunks.get(1)?, self.chunks.back()?);
+        if after.ms.saturating_add(window) > last.ms && self.held() <= cap {
+            return None;
+        }
+        let gone = self.chunks.pop_front()?;
+        let floor = self.floor();
+        while self.spans.get(1).is_some_and(|span| span.start <= floor) {
+            self.spans.pop_front();
+        }
+        Some(gone.bytes)
+    }
+
+    /// Where a byte that is held stands in the count of all bytes, and where its run ends.
+    fn locate(&self, run: RunId, at: Offset) -> Option<(u64, u64)> {
+        let index = self.spans.iter().rposition(|span| span.run == run)?;
+        let span = &self.spans[index];
+        let end = self
+            .spans
+            .get(index + 1)
+            .map_or(self.next, |next| next.start);
+        let place = span.start.saturating_add(at.since(span.first)?);
+        (self.floor() <= place && place < end).then_some((place, end))
+    }
+
+    /// Appends up to `len` bytes from `at` on to `out`, in at most `pieces` pieces. Returns how many bytes that was: none if
+    /// `at` is not held.
+    pub(crate) fn collect(
+        &self,
+        run: RunId,
+        at: Offset,
+        len: u64,
+        pieces: usize,
+        out: &mut Vec<Bytes>,
+    ) -> u64 {
+        let Some((mut place, end)) = self.locate(run, at) else {
+            return 0;
+        };
+        let len = len.min(end - place);
+        let index = self.chunks.partition_point(|chunk| chunk.start <= place);
+        let mut left = len;
+        for chunk in self
+            .chunks
+            .iter()
+            .skip(index.saturating_sub(1))
+            .take(pieces)
+        {
+            if left == 0 {
+                break;
+            }
+            let skip = (place - chunk.start) as usize;
+            let take = left.min((chunk.bytes.len() - skip) as u64);
+            out.push(chunk.bytes.slice(skip..skip + take as usize));
+            place += take;
+            left -= take;
+        }
+        len - left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use icecast_ext_core::address::Epoch;
+    use icecast_ext_core::codec::Format;
+    use icecast_ext_core::timeline::{Begin, Timeline};
+
+    use super::*;
+
+    fn at(offset: u64) -> Offset {
+        Offset::new(offset).unwrap()
+    }
+
+    fn run(timeline: &mut Timeline, epoch: u8, first: u64) -> RunId {
+        let id = timeline.begin(Begin {
+            epoch: Epoch::from_bytes([epoch; 16]),
+            first: at(first),
+            declared: true,
+            format: Format::Opaque,
+            tick_ms: 250,
+            fields: Bytes::new(),
+        });
+        timeline.grow(1);
+        id
+    }
+
+    fn read(ring: &Ring, run: RunId, from: u64, len: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let n = ring.collect(run, at(from), len, usize::MAX, &mut out);
+        let bytes = out.concat();
+        assert_eq!(n, bytes.len() as u64);
+        bytes
+    }
+
+    #[test]
+    fn bytes_are_found_across_chunks_and_not_across_runs() {
+        let (mut ring, mut names) = (Ring::default(), Timeline::default());
+        let (one, two) = (run(&mut names, 1, 0), run(&mut names, 2, 0));
+        ring.begin(one, at(100));
+        ring.push(Bytes::from_static(b"abc"), 0);
+        ring.push(Bytes::from_static(b"defg"), 10);
+        ring.begin(one, at(107));
+        ring.push(Bytes::from_static(b"h"), 10);
+        ring.begin(two, at(0));
+        ring.push(Bytes::from_static(b"ijk"), 20);
+        assert_eq!(read(&ring, one, 101, 4), b"bcde");
+        assert_eq!(read(&ring, one, 106, 5), b"gh");
+        assert_eq!(read(&ring, one, 108, 1), b"");
+        assert_eq!(read(&ring, one, 99, 1), b"");
+        assert_eq!(read(&ring, two, 0, 9), b"ijk");
+        let mut first = Vec::new();
+        assert_eq!(ring.collect(one, at(100), 7, 1, &mut first), 3);
+    }
+
+    #[test]
+    fn eviction_goes_by_time_and_by_size_and_spares_the_newest() {
+        let (mut ring, mut names) = (Ring::default(), Timeline::default());
+        let one = run(&mut names, 1, 0);
+        ring.begin(one, at(0));
+        for i in 0..10 {
+            ring.push(Bytes::from_static(b"0123456789"), i * 1000);
+        }
+        assert!(ring.evict(9000, 1000).is_none());
+        assert!(ring.evict(8000, 1000).is_some());
+        assert!(ring.evict(8000, 1000).is_none());
+        while ring.evict(u64::MAX, 25).is_some() {}
+        assert_eq!(ring.held(), 20);
+        while ring.evict(0, 0).is_some() {}
+        assert_eq!(ring.held(), 10);
+        assert_eq!(read(&ring, one, 89, 5), b"");
+        assert_eq!(read(&ring, one, 90, 5), b"01234");
+    }
+}

@@ -1,0 +1,238 @@
+//! The writer's side of a mount: bytes that are not published yet, and what the codec tracker saw in them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use icecast_ext_core::address::{Epoch, Offset, Position};
+use icecast_ext_core::codec::{Format, Mark, Tracker};
+
+/// Something with a place among the bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    /// A late joiner may start here.
+    Sync(Offset),
+    /// The prelude from here on.
+    Prelude(Offset, Bytes),
+    /// The title from here on.
+    Title(Offset, Bytes),
+    /// This byte arrived at this time, ms.
+    Time(Offset, u64),
+}
+
+impl Event {
+    pub(crate) const fn at(&self) -> Offset {
+        match self {
+            Self::Sync(at) | Self::Prelude(at, _) | Self::Title(at, _) | Self::Time(at, _) => *at,
+        }
+    }
+}
+
+/// Whole units that are published at once, with the events from their first byte to before their end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Batch {
+    /// Of the first byte.
+    pub(crate) at: Offset,
+    /// Not empty.
+    pub(crate) bytes: Bytes,
+    /// When the first byte arrived, or the last that is known before it.
+    pub(crate) ms: u64,
+    /// In order of offsets.
+    pub(crate) events: Vec<Event>,
+}
+
+/// The current run's unpublished bytes.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    pub(crate) epoch: Epoch,
+    tracker: Tracker,
+    /// The published edge: the offset of `bytes[0]`.
+    edge: Offset,
+    bytes: Vec<u8>,
+    events: VecDeque<Event>,
+    marks: Vec<Mark>,
+    /// When appends came, by the offset of each one's first byte; the first of them is that of `bytes[0]`.
+    arrivals: VecDeque<(Offset, u64)>,
+    ms: u64,
+    /// Something of the run has been published.
+    pub(crate) begun: bool,
+}
+
+impl Writing {
+    /// A run that goes on at `edge`. `prelude`: what is in force there. `ms`: the last time known.
+    pub(crate) fn new(
+        epoch: Epoch,
+        format: Format,
+        edge: Offset,
+        prelude: Option<Bytes>,
+        ms: u64,
+    ) -> Self {
+        Self {
+            epoch,
+            tracker: Tracker::new(format, edge, prelude),
+            edge,
+            bytes: Vec::new(),
+            events: VecDeque::new(),
+            marks: Vec::new(),
+            arrivals: VecDeque::new(),
+            ms,
+            begun: false,
+        }
+    }
+
+    /// The byte that comes next, published or not.
+    pub(crate) fn next(&self) -> Position {
+        Position::new(
+            self.epoch,
+            self.edge.saturating_add(self.bytes.len() as u64),
+        )
+    }
+
+    /// The last time known, ms.
+    pub(crate) const fn ms(&self) -> u64 {
+        self.ms
+    }
+
+    /// Unpublished bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes that follow. `ms`: when they arrived, if that is the clock of this run.
+    pub(crate) fn append(&mut self, bytes: &[u8], ms: Option<u64>) {
+        if let Some(ms) = ms {
+            self.arrivals.push_back((self.next().offset, ms));
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.tracker.feed(bytes, &mut self.marks);
+        for mark in self.marks.drain(..) {
+            self.events.push_back(match mark {
+                Mark::Sync(at) => Event::Sync(at),
+                Mark::Prelude(at, bytes) => Event::Prelude(at, bytes),
+            });
+        }
+    }
+
+    /// An event of the source or the parent. One below the published edge is the timeline's to judge: a relay is told again what
+    /// it knows when it resumes.
+    pub(crate) fn event(&mut self, event: Event) {
+        if let Event::Title(at, _) = event {
+            // Of two titles for the same byte the later is true.
+            self.events
+                .retain(|e| !matches!(e, Event::Title(other, _) if *other == at));
+        }
+        self.events.push_back(event);
+    }
+
+    /// Takes what is whole; `None` if nothing is.
+    pub(crate) fn take(&mut self) -> Option<Batch> {
+        let whole = self.tracker.whole().since(self.edge)?;
+        let len = usize::try_from(whole).ok()?.min(self.bytes.len());
+        if len == 0 {
+            return None;
+        }
+        let (at, end) = (self.edge, self.edge.saturating_add(len as u64));
+        let bytes = Bytes::copy_from_slice(&self.bytes[..len]);
+        self.bytes.drain(..len);
+        let mut events: Vec<Event> = Vec::new();
+        self.events.retain(|event| {
+            let taken = event.at() < end;
+            if taken {
+                events.push(event.clone());
+            }
+            !taken
+        });
+        while self.arrivals.get(1).is_some_and(|(from, _)| *from <= at) {
+            self.arrivals.pop_front();
+        }
+        if let Some((_, ms)) = self.arrivals.front() {
+            events.push(Event::Time(at, *ms));
+        }
+        events.sort_by_key(Event::at);
+        let mut ms = self.ms;
+        for event in &events {
+            if let Event::Time(from, time) = event {
+                self.ms = *time;
+                if *from <= at {
+                    ms = *time;
+                }
+            }
+        }
+        self.edge = end;
+        self.begun = true;
+        Some(Batch {
+            at,
+            bytes,
+            ms,
+            events,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset(n: u64) -> Offset {
+        Offset::new(n).unwrap()
+    }
+
+    fn writing() -> Writing {
+        Writing::new(
+            Epoch::from_bytes([1; 16]),
+            Format::Opaque,
+            offset(100),
+            None,
+            5,
+        )
+    }
+
+    #[test]
+    fn a_batch_is_timed_by_the_append_of_its_first_byte() {
+        let mut w = writing();
+        w.append(b"abc", Some(10));
+        w.append(b"def", Some(20));
+        let batch = w.take().unwrap();
+        assert_eq!(
+            (batch.at, batch.ms, &batch.bytes[..]),
+            (offset(100), 10, &b"abcdef"[..])
+        );
+        assert_eq!(batch.events, [Event::Time(offset(100), 10)]);
+        assert_eq!(w.take(), None);
+        w.append(b"g", Some(30));
+        assert_eq!(w.take().unwrap().events, [Event::Time(offset(106), 30)]);
+    }
+
+    #[test]
+    fn a_feeds_times_stand_where_the_parent_put_them() {
+        let mut w = writing();
+        w.append(b"abc", None);
+        w.event(Event::Time(offset(103), 40));
+        w.append(b"def", None);
+        let batch = w.take().unwrap();
+        assert_eq!(
+            (batch.ms, batch.events),
+            (5, vec![Event::Time(offset(103), 40)])
+        );
+        w.append(b"g", None);
+        assert_eq!(w.take().unwrap().ms, 40);
+    }
+
+    #[test]
+    fn a_title_waits_for_its_first_byte_and_the_last_of_two_wins() {
+        let mut w = writing();
+        w.append(b"abc", None);
+        w.event(Event::Title(offset(103), "one".into()));
+        w.event(Event::Title(offset(103), "two".into()));
+        w.event(Event::Title(offset(7), "late".into()));
+        assert_eq!(
+            w.take().unwrap().events,
+            [Event::Title(offset(7), "late".into())]
+        );
+        assert_eq!(w.take(), None);
+        w.append(b"d", None);
+        assert_eq!(
+            w.take().unwrap().events,
+            [Event::Title(offset(103), "two".into())]
+        );
+    }
+}
