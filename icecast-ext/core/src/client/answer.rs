@@ -1,0 +1,242 @@
+//! What an answer's head means for the stream.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::address::Position;
+use crate::codec::Format;
+use crate::field::{StreamOffset, StreamWindow, duplicates};
+use crate::head::Field;
+
+use super::event::{Loss, Trouble, Why};
+
+/// Bytes heard before that are skipped to get to the next one; a relay further behind is left. 16 MiB.
+pub const MAX_SKIP: u64 = 16 * 1024 * 1024;
+
+/// The longest wait that a `Retry-After` gets.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// A response head.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// 200 or something else.
+    pub status: u16,
+    /// Where the answer came from, after redirects; `None`: from where it was asked.
+    pub url: Option<&'a str>,
+    /// In order, as sent.
+    pub fields: &'a [Field<'a>],
+}
+
+impl Head<'_> {
+    /// Lines of one name, joined (RFC 9110 section 5.3).
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        let mut lines = self
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case(name));
+        let mut value = lines.next()?.value.to_vec();
+        for line in lines {
+            value.extend_from_slice(b", ");
+            value.extend_from_slice(line.value);
+        }
+        Some(value)
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        std::str::from_utf8(&self.get(name)?)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
+    pub(super) fn retry_after(&self) -> Duration {
+        let seconds = self.number("retry-after").unwrap_or(0);
+        Duration::from_secs(seconds.into()).min(MAX_RETRY_AFTER)
+    }
+
+    pub(super) fn links(&self) -> Vec<String> {
+        self.get("link")
+            .map(|value| duplicates(&value))
+            .unwrap_or_default()
+    }
+
+    /// Bytes a second: as a relay counted them, or as a source claims.
+    pub(super) fn rate(&self) -> Option<Rate> {
+        let window = self
+            .get("stream-window")
+            .and_then(|value| StreamWindow::parse(&value).ok());
+        if let Some(rate) = window.and_then(|window| window.rate) {
+            return Some(Rate::Counted(rate));
+        }
+        self.number("icy-br")
+            .filter(|kbps| (8..=10_000).contains(kbps))
+            .map(|kbps| Rate::Claimed(u64::from(kbps) * 125))
+    }
+
+    pub(super) fn read(&self) -> Result<Answer, Trouble> {
+        if self.status != 200 {
+            return Err(Trouble::Status(self.status));
+        }
+        let content_type = self
+            .get("content-type")
+            .map(|value| String::from_utf8_lossy(&value).into_owned());
+        let mut malformed = false;
+        let offset =
+            self.get("stream-offset")
+                .and_then(|value| match StreamOffset::parse(&value) {
+                    Ok(offset) => Some(offset),
+                    Err(_) => {
+                        malformed = true;
+                        None
+                    }
+                });
+        if let Some(text) = content_type
+            .as_ref()
+            .filter(|text| text.trim_start().to_ascii_lowercase().starts_with("text/"))
+        {
+            return Err(Trouble::NotAudio(text.clone()));
+        }
+        Ok(Answer {
+            offset,
+            malformed,
+            metaint: self.number("icy-metaint").and_then(NonZeroU32::new),
+            format: content_type.as_ref().map_or(Format::Opaque, |value| {
+                Format::from_content_type(value.as_bytes())
+            }),
+            content_type,
+        })
+    }
+}
+
+/// Bytes a second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rate {
+    /// `Stream-Window`
+    Counted(u64),
+    /// `icy-br`
+    Claimed(u64),
+}
+
+/// A 200 answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) offset: Option<StreamOffset>,
+    /// `Stream-Offset` was there, but could not be read.
+    pub(super) malformed: bool,
+    pub(super) metaint: Option<NonZeroU32>,
+    pub(super) content_type: Option<String>,
+    pub(super) format: Format,
+}
+
+/// How the audio of an answer follows the audio so far. It takes effect with the answer's first audio byte: until then,
+/// another relay may do better (R-RESUME-7).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Entry {
+    /// Nothing was heard yet.
+    Join(Option<Position>),
+    /// After so many bytes that were heard already, the next one.
+    Continue(u64),
+    /// Another epoch, nothing lost.
+    Spliced(Position),
+    /// A hole, and after it so many bytes that were heard before.
+    Lost(Loss, u64),
+    /// Content has to tell. `at` is the place of the first byte, if the server knows it.
+    Stitch {
+        at: Option<Position>,
+        /// If content does not tell: as in `Lost`.
+        loss: Loss,
+        skip: u64,
+    },
+    /// Content has told. The first byte that is not heard yet stands here, if that is known.
+    Stitched(Option<Position>),
+}
+
+/// What is known when an answer comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The next byte wanted.
+    pub(super) position: Option<Position>,
+    /// Audio was heard.
+    pub(super) heard: bool,
+    /// There is a history to compare with.
+    pub(super) history: bool,
+    /// The position was given up: `live` was asked for.
+    pub(super) rejoin: bool,
+    /// Epochs heard before that of `position`.
+    pub(super) past: &'a [Past],
+}
+
+/// An epoch that was left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past {
+    /// The end of what was heard of it.
+    pub(super) end: Position,
+    /// A splice said that it ends there.
+    pub(super) over: bool,
+}
+
+/// Where an answer that begins at `at` has the first byte that is not heard yet, and how many bytes come before it.
+fn fresh(past: &[Past], at: Position) -> Result<(Position, u64), Trouble> {
+    let Some(left) = past.iter().rev().find(|left| left.end.epoch == at.epoch) else {
+        return Ok((at, 0));
+    };
+    let heard = left.end.offset.get().saturating_sub(at.offset.get());
+    match () {
+        () if left.over => Err(Trouble::Past),
+        () if heard > MAX_SKIP => Err(Trouble::Behind(heard)),
+        () if heard > 0 => Ok((left.end, heard)),
+        () => Ok((at, 0)),
+    }
+}
+
+impl Asked<'_> {
+    /// Does the answer answer this, and how (R-RESUME-6, R-MISS-11)?
+    pub(super) fn entry(&self, answer: Option<&StreamOffset>) -> Result<Entry, Trouble> {
+        let why = if self.rejoin { Why::Refused } else { Why::Gone };
+        let lost = |at: Option<Position>, bytes: Option<u64>, why| {
+            let (first, skip) = at.map(|at| fresh(self.past, at)).transpose()?.unzip();
+            let skip = skip.unwrap_or(0);
+            let bytes = bytes.map(|bytes| bytes.saturating_add(skip));
+            Ok((
+                Loss {
+                    after: self.position,
+                    at: first,
+                    bytes,
+                    why,
+                },
+                skip,
+            ))
+        };
+        let missed =
+            |at, bytes, why| lost(Some(at), bytes, why).map(|(loss, skip)| Entry::Lost(loss, skip));
+        let stitch = |at, otherwise| {
+            let (loss, skip) = lost(at, None, otherwise)?;
+            Ok(match self.history {
+                true => Entry::Stitch { at, loss, skip },
+                false => Entry::Lost(loss, skip),
+            })
+        };
+        match (self.position, answer) {
+            (None, answer) if !self.heard => Ok(Entry::Join(answer.map(|answer| answer.at))),
+            (_, None) => stitch(None, Why::Unaware),
+            (None, Some(answer)) => stitch(Some(answer.at), Why::Unaware),
+            (Some(wanted), Some(answer)) if wanted.epoch == answer.at.epoch => {
+                match answer.at.offset.since(wanted.offset) {
+                    Some(0) => Ok(Entry::Continue(0)),
+                    Some(ahead) => missed(answer.at, Some(ahead), why),
+                    None => match wanted.offset.get() - answer.at.offset.get() {
+                        behind if behind <= MAX_SKIP => Ok(Entry::Continue(behind)),
+                        behind => Err(Trouble::Behind(behind)),
+                    },
+                }
+            }
+            (Some(_), Some(answer)) if answer.spliced => Ok(Entry::Spliced(answer.at)),
+            (Some(_), Some(answer)) => match answer.lost {
+                Some(0) => Ok(Entry::Spliced(answer.at)),
+                Some(bytes) => missed(answer.at, Some(bytes), why),
+                None => stitch(Some(answer.at), if self.rejoin { why } else { Why::Epoch }),
+            },
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a client wants, and what it asks for.
+
+use std::time::Duration;
+
+use crate::address::Position;
+use crate::field::Miss;
+
+/// Where the first request starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// As a new listener: the burst, then live.
+    #[default]
+    Live,
+    /// Exactly here; the decoder already has what comes before.
+    At(Position),
+}
+
+/// How a client behaves. [`Options::default`] suits a desktop; a radio sets `history` to 0 and `max_prelude` to what it can
+/// hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Where the first request starts.
+    pub start: Start,
+    /// What to ask for when a position is gone everywhere (R-MISS-1). With [`Miss::Fail`] the client ends with an error
+    /// instead of losing a byte.
+    pub miss: Miss,
+    /// Sent as `max-lag`.
+    pub max_lag: Option<Duration>,
+    /// Ask for titles (`Icy-MetaData: 1`).
+    pub icy: bool,
+    /// So long without a byte, and the relay is left. 5 s.
+    pub silence: Duration,
+    /// So long without audio from anywhere, and the client ends. 60 s; `None`: never.
+    pub give_up_after: Option<Duration>,
+    /// Bytes remembered to stitch by content at servers that have no offsets; 0: never stitch. 512 KiB. It should hold 8 s.
+    pub history: usize,
+    /// The longest prelude that is accepted, in bytes: it is held until it is complete. 1 MiB.
+    pub max_prelude: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            start: Start::Live,
+            miss: Miss::Oldest,
+            max_lag: None,
+            icy: false,
+            silence: Duration::from_secs(5),
+            give_up_after: Some(Duration::from_secs(60)),
+            history: 512 * 1024,
+            max_prelude: 1024 * 1024,
+        }
+    }
+}
+
+/// No client can be made of this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The list is empty.
+    #[error("no relay is given")]
+    NoRelay,
+    /// Neither http nor https, or not a URL.
+    #[error("{0:?} is not an http or https URL")]
+    Url(String),
+}
+
+/// A GET that the caller sends on a new connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// As it was given, credentials included, or as a relay's `Link` named it.
+    pub url: String,
+    /// To be sent besides what the transport needs (`Host`).
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// What the caller does next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Drop the connection, if there is one, and send this.
+    Connect(Request),
+    /// Read from the connection; call [`super::Client::poll`] again at this time at the latest.
+    Read {
+        /// In the caller's time.
+        until: Duration,
+    },
+    /// Drop the connection, if there is one, and call [`super::Client::poll`] again at this time.
+    Wait {
+        /// In the caller's time.
+        until: Duration,
+    },
+    /// It is over: [`super::Client::gave_up`] says why.
+    Ended,
+}

@@ -1,0 +1,334 @@
+//! The body of an answer, on its way to the caller.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::address::Position;
+use crate::codec::Format;
+use crate::icy::{Deinterleaver, Part};
+
+use super::answer::{Answer, Entry, Past};
+use super::event::{Event, Note, Out, Why};
+use super::history::{History, Pace};
+use super::stitch::Stitch;
+use super::titles::Titles;
+
+/// Epochs that are remembered after they were left.
+const MAX_PAST: usize = 8;
+/// Blocks that are kept until the first audio byte.
+const MAX_EARLY: usize = 16;
+
+/// The stream as it was heard so far.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The next byte wanted.
+    pub(super) position: Option<Position>,
+    /// Epochs heard before that of `position`, the latest last.
+    pub(super) past: Vec<Past>,
+    /// Audio was heard.
+    pub(super) any: bool,
+    /// The relay that it came from last.
+    relay: Option<usize>,
+    /// When.
+    at: Duration,
+    pub(super) history: History,
+    pub(super) pace: Pace,
+    titles: Titles,
+}
+
+impl Heard {
+    pub(super) fn new(position: Option<Position>, history: usize) -> Self {
+        let mut titles = Titles::default();
+        titles.began(position);
+        Self {
+            position,
+            past: Vec::new(),
+            any: false,
+            relay: None,
+            at: Duration::ZERO,
+            history: History::new(history),
+            pace: Pace::default(),
+            titles,
+        }
+    }
+
+    /// What follows stands at `to`.
+    fn go(&mut self, to: Option<Position>, over: bool) {
+        let from = std::mem::replace(&mut self.position, to);
+        let Some(end) = from.filter(|from| to.is_none_or(|to| to.epoch != from.epoch)) else {
+            return;
+        };
+        self.past.retain(|left| {
+            left.end.epoch != end.epoch && to.is_none_or(|to| to.epoch != left.end.epoch)
+        });
+        if self.past.len() == MAX_PAST {
+            self.past.remove(0);
+        }
+        self.past.push(Past { end, over });
+    }
+}
+
+/// A connection whose answer was accepted.
+#[derive(Debug)]
+pub(super) struct Reading {
+    relay: usize,
+    pub(super) shown: String,
+    content_type: Option<String>,
+    format: Format,
+    aware: bool,
+    blocks: Option<Deinterleaver>,
+    prelude_left: u64,
+    /// To be told with the first audio; `None`: to be skipped.
+    prelude: Option<Vec<u8>>,
+    /// Canonical bytes that were heard already.
+    skip: u64,
+    entry: Option<Entry>,
+    stitch: Option<Stitch>,
+    early: Vec<Bytes>,
+    pub(super) opened: Duration,
+    last: Duration,
+    /// Canonical bytes that were told.
+    pub(super) told: u64,
+}
+
+impl Reading {
+    pub(super) fn new(
+        now: Duration,
+        relay: usize,
+        shown: String,
+        answer: Answer,
+        entry: Entry,
+        out: &mut Out,
+    ) -> Self {
+        let prelude_left = answer.offset.map_or(0, |offset| offset.prelude);
+        let skip = match entry {
+            Entry::Continue(skip) | Entry::Lost(_, skip) => skip,
+            _ => 0,
+        };
+        if let Entry::Continue(repeated) = entry {
+            if repeated > 0 {
+                out.push(Event::Note(Note::Repeated { bytes: repeated }));
+            }
+            if prelude_left > 0 {
+                out.push(Event::Note(Note::Prelude {
+                    bytes: prelude_left,
+                }));
+            }
+        }
+        if answer.malformed {
+            out.push(Event::Note(Note::Malformed));
+        }
+        let stitched = matches!(entry, Entry::Stitch { .. });
+        Self {
+            relay,
+            shown,
+            content_type: answer.content_type,
+            format: answer.format,
+            aware: answer.offset.is_some(),
+            blocks: answer.metaint.map(Deinterleaver::new),
+            prelude_left,
+            prelude: (!matches!(entry, Entry::Continue(_))).then(Vec::new),
+            skip,
+            stitch: stitched.then(|| Stitch::new(answer.offset.is_none())),
+            entry: Some(entry),
+            early: Vec::new(),
+            opened: now,
+            last: now,
+            told: 0,
+        }
+    }
+
+    /// When to call [`Reading::stitch_if_due`] at the latest.
+    pub(super) fn stitch_due(&self) -> Option<Duration> {
+        self.stitch.as_ref()?.due()
+    }
+
+    /// When the connection counts as dead.
+    pub(super) fn silent_at(&self, silence: Duration) -> Duration {
+        self.last + silence
+    }
+
+    /// Body bytes, in any split.
+    pub(super) fn feed(&mut self, now: Duration, bytes: Bytes, heard: &mut Heard, out: &mut Out) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.last = now;
+        let Some(blocks) = &mut self.blocks else {
+            return self.audio(now, bytes, heard, out);
+        };
+        let mut parts = Vec::new();
+        blocks.feed(bytes, &mut parts);
+        for part in parts {
+            match part {
+                Part::Audio(bytes) => self.audio(now, bytes, heard, out),
+                Part::Block(text) => self.block(text, heard, out),
+            }
+        }
+    }
+
+    fn audio(&mut self, now: Duration, mut bytes: Bytes, heard: &mut Heard, out: &mut Out) {
+        let prelude = bytes.split_to(at_most(self.prelude_left, bytes.len()));
+        self.prelude_left -= prelude.len() as u64;
+        if let Some(kept) = &mut self.prelude {
+            kept.extend_from_slice(&prelude);
+        }
+        let repeated = bytes.split_to(at_most(self.skip, bytes.len()));
+        self.skip -= repeated.len() as u64;
+        if bytes.is_empty() {
+            return;
+        }
+        if let Some(stitch) = &mut self.stitch {
+            stitch.audio(now, &bytes);
+            return self.stitch_if_due(now, heard, out);
+        }
+        self.enter(heard, out);
+        self.tell(now, bytes, heard, out);
+    }
+
+    fn block(&mut self, text: Bytes, heard: &mut Heard, out: &mut Out) {
+        if let Some(stitch) = &mut self.stitch {
+            stitch.title(text);
+        } else if self.entry.is_none() {
+            heard.titles.block(&text, heard.position, out);
+        } else {
+            if self.early.len() == MAX_EARLY {
+                self.early.remove(0);
+            }
+            self.early.push(text);
+        }
+    }
+
+    fn tell(&mut self, now: Duration, bytes: Bytes, heard: &mut Heard, out: &mut Out) {
+        if bytes.is_empty() {
+            return;
+        }
+        heard.position = heard.position.map(|position| after(position, bytes.len()));
+        heard.history.push(&bytes);
+        heard.pace.feed(now, &bytes);
+        heard.at = now;
+        self.told += bytes.len() as u64;
+        out.push(Event::Audio(bytes));
+    }
+
+    /// The first audio byte is here: what its answer means takes effect.
+    fn enter(&mut self, heard: &mut Heard, out: &mut Out) {
+        let Some(entry) = self.entry.take() else {
+            return;
+        };
+        let from = heard.position;
+        match &entry {
+            Entry::Join(at) => heard.position = *at,
+            Entry::Spliced(to) => heard.go(Some(*to), true),
+            Entry::Lost(loss, _) => heard.go(loss.at, false),
+            Entry::Stitched(to) => heard.go(*to, false),
+            Entry::Continue(_) | Entry::Stitch { .. } => {}
+        }
+        if !heard.any {
+            heard.any = true;
+            out.push(Event::Joined {
+                url: self.shown.clone(),
+                at: heard.position,
+                content_type: self.content_type.take(),
+            });
+        } else if heard.relay != Some(self.relay) {
+            out.push(Event::Moved {
+                url: self.shown.clone(),
+            });
+        }
+        heard.relay = Some(self.relay);
+        match entry {
+            Entry::Lost(loss, _) => {
+                heard.history.clear();
+                heard.titles.began(heard.position);
+                out.push(Event::Lost(loss));
+            }
+            Entry::Join(at) => heard.titles.began(at),
+            Entry::Spliced(to) => {
+                heard.titles.began(Some(to));
+                if let Some(from) = from {
+                    out.push(Event::Spliced { from, to });
+                }
+            }
+            Entry::Stitched(to) => {
+                if from.map(|from| from.epoch) != to.map(|to| to.epoch) {
+                    heard.titles.began(to);
+                }
+                out.push(Event::Stitched { at: to });
+            }
+            Entry::Continue(_) | Entry::Stitch { .. } => {}
+        }
+        if let Some(prelude) = self.prelude.take().filter(|prelude| !prelude.is_empty()) {
+            out.push(Event::Prelude(prelude.into()));
+        }
+        let early = std::mem::take(&mut self.early);
+        // Without places, only the last title before the first byte is in force there.
+        let ended = if self.aware {
+            0
+        } else {
+            early.len().saturating_sub(1)
+        };
+        for text in early.into_iter().skip(ended) {
+            heard.titles.block(&text, heard.position, out);
+        }
+    }
+
+    /// Decides about the burst, if it is complete.
+    pub(super) fn stitch_if_due(&mut self, now: Duration, heard: &mut Heard, out: &mut Out) {
+        if self.stitch_due().is_some_and(|due| due <= now) {
+            self.stitch(now, true, heard, out);
+        }
+    }
+
+    /// The body has ended: a burst that is not complete can prove continuity, but not refute it.
+    pub(super) fn end(&mut self, now: Duration, heard: &mut Heard, out: &mut Out) {
+        self.stitch(now, false, heard, out);
+    }
+
+    fn stitch(&mut self, now: Duration, complete: bool, heard: &mut Heard, out: &mut Out) {
+        let Some(stitch) = self.stitch.take() else {
+            return;
+        };
+        let Some(Entry::Stitch { at, mut loss, skip }) = self.entry.clone() else {
+            return;
+        };
+        let rate = heard.pace.rate();
+        match stitch.decide(&mut heard.history, self.format, heard.at, rate) {
+            Ok(index) => {
+                self.prelude = None;
+                self.skip = index as u64;
+                self.entry = Some(Entry::Stitched(
+                    at.map(|at| after(at, index)).or(heard.position),
+                ));
+            }
+            Err(_) if !complete => return,
+            Err(unproven) => {
+                if loss.why == Why::Unaware {
+                    loss.why = Why::Unproven(unproven);
+                }
+                self.skip = skip;
+                self.entry = Some(Entry::Lost(loss, skip));
+            }
+        }
+        let (burst, titles) = stitch.into_parts();
+        let mut done = 0;
+        for (index, text) in titles {
+            self.audio(now, burst.slice(done..index), heard, out);
+            self.block(text, heard, out);
+            done = index;
+        }
+        self.audio(now, burst.slice(done..), heard, out)
+    }
+}
+
+fn after(position: Position, bytes: usize) -> Position {
+    Position {
+        offset: position.offset.saturating_add(bytes as u64),
+        ..position
+    }
+}
+
+fn at_most(wanted: u64, len: usize) -> usize {
+    usize::try_from(wanted).unwrap_or(usize::MAX).min(len)
+}
