@@ -31,10 +31,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::address::{Position, Session};
+use crate::address::Position;
 use crate::field::{self, Miss, Resume};
 
-use answer::Asked;
+use answer::{Asked, Entry};
 use backoff::Dice;
 use event::Out;
 use reading::{Heard, Reading};
@@ -54,8 +54,8 @@ const MAX_HASTY: u32 = 10;
 enum State {
     /// Until the next request.
     Idle { at: Duration },
-    /// The request is out.
-    Asking { until: Duration },
+    /// The request is out. `rejoin`: it gave up the position.
+    Asking { until: Duration, rejoin: bool },
     /// The answer comes in.
     Reading(Box<Reading>),
     /// Over.
@@ -67,7 +67,6 @@ enum State {
 pub struct Client {
     options: Options,
     relays: Relays,
-    sessions: Vec<Option<Session>>,
     dice: Dice,
     state: State,
     heard: Heard,
@@ -79,8 +78,6 @@ pub struct Client {
     hasty: u32,
     /// Since when there is no audio.
     outage: Option<Duration>,
-    /// Nobody has the position: the next request is for `live`.
-    rejoin: bool,
 }
 
 impl Client {
@@ -105,7 +102,6 @@ impl Client {
         Ok(Self {
             heard: Heard::new(start, options.history),
             relays: Relays::new(relays),
-            sessions: Vec::new(),
             dice: Dice::new(seed),
             state: State::Idle { at: Duration::ZERO },
             out: Out::default(),
@@ -113,7 +109,6 @@ impl Client {
             failures: 0,
             hasty: 0,
             outage: None,
-            rejoin: false,
             options,
         })
     }
@@ -174,17 +169,17 @@ impl Client {
                     if end.is_some_and(|end| end <= now) {
                         self.state = State::Ended;
                     } else if at <= now {
-                        self.state = State::Asking {
-                            until: now + self.options.silence,
-                        };
-                        return Step::Connect(self.request());
+                        let rejoin = self.heard.position.is_some() && self.relays.refused_twice();
+                        let until = now + self.options.silence;
+                        self.state = State::Asking { until, rejoin };
+                        return Step::Connect(self.request(rejoin));
                     } else {
                         return Step::Wait {
                             until: end.map_or(at, |end| end.min(at)),
                         };
                     }
                 }
-                State::Asking { until } if *until > now => return Step::Read { until: *until },
+                State::Asking { until, .. } if *until > now => return Step::Read { until: *until },
                 State::Asking { .. } => {
                     self.trouble(now, Trouble::Silent(self.options.silence), now)
                 }
@@ -204,9 +199,9 @@ impl Client {
 
     /// The head of the answer, interim ones left out.
     pub fn head(&mut self, now: Duration, head: &Head<'_>) {
-        if !matches!(self.state, State::Asking { .. }) {
+        let State::Asking { rejoin, .. } = self.state else {
             return;
-        }
+        };
         if matches!(head.status, 200 | 412) {
             let base = head
                 .url
@@ -219,28 +214,37 @@ impl Client {
             position: self.heard.position,
             heard: self.heard.any,
             history: !self.heard.history.is_empty(),
-            rejoin: self.rejoin,
+            rejoin,
             past: &self.heard.past,
         };
-        let max_prelude = self.options.max_prelude as u64;
-        let accepted =
-            head.read().and_then(
-                |answer| match answer.offset.map_or(0, |offset| offset.prelude) {
-                    long if long > max_prelude => Err(Trouble::Prelude(long)),
-                    _ => Ok((asked.entry(answer.offset.as_ref())?, answer)),
-                },
-            );
+        if head.status == 412 {
+            self.relays.refused(head.is_behind(self.heard.position));
+        }
+        let limit = self.options.max_prelude as u64;
+        let accepted = head.read().and_then(|answer| {
+            let entry = asked.entry(answer.offset.as_ref())?;
+            match answer.offset.map_or(0, |offset| offset.prelude) {
+                long if long > limit => Err(Trouble::Prelude(long)),
+                _ => Ok((asked.notes(&answer, &entry), entry, answer)),
+            }
+        });
         match accepted {
-            Ok((entry, answer)) => {
-                self.heard.pace.open(now, head.rate());
-                let relay = self.relays.index();
+            // It was behind, and is not any more: what was asked for may be to be had after all.
+            Ok((_, entry, _))
+                if rejoin && !matches!(entry, Entry::Continue(_)) && self.relays.ask_anew() =>
+            {
+                self.state = State::Idle { at: now };
+            }
+            Ok((notes, entry, answer)) => {
+                notes
+                    .into_iter()
+                    .for_each(|note| self.out.push(Event::Note(note)));
                 if let Some(session) = answer.offset.and_then(|offset| offset.session) {
-                    self.sessions
-                        .resize(self.sessions.len().max(relay + 1), None);
-                    self.sessions[relay] = Some(session);
+                    self.relays.opened(session);
                 }
+                self.heard.pace.open(now, head.rate());
                 let shown = self.relays.current().shown.clone();
-                let reading = Reading::new(now, relay, shown, answer, entry, &mut self.out);
+                let reading = Reading::new(now, self.relays.index(), shown, answer, entry);
                 self.state = State::Reading(Box::new(reading));
             }
             Err(trouble) => self.trouble(now, trouble, now + head.retry_after()),
@@ -286,9 +290,9 @@ impl Client {
 
     /// The fields of the next request. With several relays, the first round asks only for the exact byte: bytes are not given
     /// up at one relay while another may hold them.
-    fn request(&self) -> Request {
+    fn request(&self, rejoin: bool) -> Request {
         let relay = self.relays.current();
-        let position = self.heard.position.filter(|_| !self.rejoin);
+        let position = self.heard.position.filter(|_| !rejoin);
         let probing = position.is_some() && self.relays.several() && relay.refusals == 0;
         let resume = Resume {
             from: position.map_or(field::From::Live, field::From::At),
@@ -298,7 +302,7 @@ impl Client {
                 self.options.miss
             },
             max_lag: self.options.max_lag.filter(|_| position.is_some()),
-            session: self.sessions.get(self.relays.index()).copied().flatten(),
+            session: self.relays.session(),
         };
         let mut fields = vec![("Resume-Offset", resume.encode())];
         if self.options.icy {
@@ -316,7 +320,6 @@ impl Client {
             && self.outage.take().is_some()
         {
             self.failures = 0;
-            self.rejoin = false;
             self.relays.forgive();
         }
     }
@@ -379,11 +382,8 @@ impl Client {
     ) -> Option<Duration> {
         let before = self.relays.index();
         self.relays.failed(trouble.clone(), not_before);
-        if self.relays.position_is_gone() {
-            if self.options.miss == Miss::Fail {
-                return None;
-            }
-            self.rejoin = true;
+        if self.options.miss == Miss::Fail && self.relays.position_is_gone() {
+            return None;
         }
         let (ready, asked) = self.relays.advance(now)?;
         if *trouble == Trouble::Status(412) && !asked {

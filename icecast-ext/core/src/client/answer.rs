@@ -8,7 +8,7 @@ use crate::codec::Format;
 use crate::field::{StreamOffset, StreamWindow, duplicates};
 use crate::head::Field;
 
-use super::event::{Loss, Trouble, Why};
+use super::event::{Loss, Note, Trouble, Why};
 
 /// Bytes heard before that are skipped to get to the next one; a relay further behind is left. 16 MiB.
 pub const MAX_SKIP: u64 = 16 * 1024 * 1024;
@@ -61,12 +61,20 @@ impl Head<'_> {
             .unwrap_or_default()
     }
 
+    fn window(&self) -> Option<StreamWindow> {
+        StreamWindow::parse(&self.get("stream-window")?).ok()
+    }
+
+    /// The server says that this byte is still to come.
+    pub(super) fn is_behind(&self, wanted: Option<Position>) -> bool {
+        self.window().zip(wanted).is_some_and(|(window, wanted)| {
+            window.epoch == wanted.epoch && window.window.next < wanted.offset
+        })
+    }
+
     /// Bytes a second: as a relay counted them, or as a source claims.
     pub(super) fn rate(&self) -> Option<Rate> {
-        let window = self
-            .get("stream-window")
-            .and_then(|value| StreamWindow::parse(&value).ok());
-        if let Some(rate) = window.and_then(|window| window.rate) {
+        if let Some(rate) = self.window().and_then(|window| window.rate) {
             return Some(Rate::Counted(rate));
         }
         self.number("icy-br")
@@ -191,6 +199,20 @@ fn fresh(past: &[Past], at: Position) -> Result<(Position, u64), Trouble> {
 }
 
 impl Asked<'_> {
+    /// What is wrong with an answer that is put to use nevertheless.
+    pub(super) fn notes(&self, answer: &Answer, entry: &Entry) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if answer.malformed {
+            notes.push(Note::Malformed);
+        }
+        if let (false, Entry::Continue(bytes)) = (self.rejoin, entry) {
+            let prelude = answer.offset.map_or(0, |offset| offset.prelude);
+            notes.extend((*bytes > 0).then_some(Note::Repeated { bytes: *bytes }));
+            notes.extend((prelude > 0).then_some(Note::Prelude { bytes: prelude }));
+        }
+        notes
+    }
+
     /// Does the answer answer this, and how (R-RESUME-6, R-MISS-11)?
     pub(super) fn entry(&self, answer: Option<&StreamOffset>) -> Result<Entry, Trouble> {
         let why = if self.rejoin { Why::Refused } else { Why::Gone };

@@ -9,7 +9,7 @@ use crate::codec::Format;
 use crate::icy::{Deinterleaver, Part};
 
 use super::answer::{Answer, Entry, Past};
-use super::event::{Event, Note, Out, Why};
+use super::event::{Event, Out, Why};
 use super::history::{History, Pace};
 use super::stitch::Stitch;
 use super::titles::Titles;
@@ -99,26 +99,12 @@ impl Reading {
         shown: String,
         answer: Answer,
         entry: Entry,
-        out: &mut Out,
     ) -> Self {
         let prelude_left = answer.offset.map_or(0, |offset| offset.prelude);
         let skip = match entry {
             Entry::Continue(skip) | Entry::Lost(_, skip) => skip,
             _ => 0,
         };
-        if let Entry::Continue(repeated) = entry {
-            if repeated > 0 {
-                out.push(Event::Note(Note::Repeated { bytes: repeated }));
-            }
-            if prelude_left > 0 {
-                out.push(Event::Note(Note::Prelude {
-                    bytes: prelude_left,
-                }));
-            }
-        }
-        if answer.malformed {
-            out.push(Event::Note(Note::Malformed));
-        }
         let stitched = matches!(entry, Entry::Stitch { .. });
         Self {
             relay,

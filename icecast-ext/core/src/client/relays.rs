@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::address::Session;
+
 use super::event::{GaveUp, Trouble};
 use super::link;
 
@@ -14,10 +16,14 @@ pub(super) struct Relay {
     pub(super) url: String,
     /// Without credentials.
     pub(super) shown: String,
+    /// Of its last answer: for this relay alone (R-SESS-6).
+    session: Option<Session>,
     /// Answers 412.
     pub(super) refusals: u8,
-    /// Other failures.
-    failures: u8,
+    /// Those among them that were not for want of bytes still to come.
+    gone: u8,
+    /// Its answer to `live` was not taken.
+    doubted: bool,
     /// As `Retry-After` wants it.
     not_before: Duration,
     /// Never to be asked again: it answered 400.
@@ -50,8 +56,10 @@ impl Relays {
         self.list.push(Relay {
             url,
             shown,
+            session: None,
             refusals: 0,
-            failures: 0,
+            gone: 0,
+            doubted: false,
             not_before: Duration::ZERO,
             hopeless: false,
             last: None,
@@ -76,6 +84,15 @@ impl Relays {
         &self.list[self.at]
     }
 
+    pub(super) fn session(&self) -> Option<Session> {
+        self.current().session
+    }
+
+    /// The current relay names its connection.
+    pub(super) fn opened(&mut self, session: Session) {
+        self.list[self.at].session = Some(session);
+    }
+
     pub(super) fn several(&self) -> bool {
         self.list.iter().filter(|relay| !relay.hopeless).count() > 1
     }
@@ -88,31 +105,45 @@ impl Relays {
     pub(super) fn forgive(&mut self) {
         for relay in &mut self.list {
             relay.refusals = 0;
-            relay.failures = 0;
+            relay.gone = 0;
+            relay.doubted = false;
             relay.not_before = Duration::ZERO;
             relay.last = None;
         }
+    }
+
+    /// The current relay has refused our position in the first round, when only the exact byte was asked for, and in the
+    /// second, when anything after it would have done: it is behind. All that is left is to ask it for `live`.
+    pub(super) fn refused_twice(&self) -> bool {
+        self.current().refusals >= 2
+    }
+
+    /// `live` led past our position: the current relay is asked for that again, but only once. False: it was already.
+    pub(super) fn ask_anew(&mut self) -> bool {
+        let relay = &mut self.list[self.at];
+        relay.refusals = 1;
+        !std::mem::replace(&mut relay.doubted, true)
+    }
+
+    /// The current relay answered 412. `behind`: for want of bytes that are still to come.
+    pub(super) fn refused(&mut self, behind: bool) {
+        let relay = &mut self.list[self.at];
+        relay.refusals = relay.refusals.saturating_add(1);
+        relay.gone = relay.gone.saturating_add(u8::from(!behind));
     }
 
     /// The current relay has failed.
     pub(super) fn failed(&mut self, trouble: Trouble, not_before: Duration) {
         let relay = &mut self.list[self.at];
         relay.not_before = not_before;
-        match trouble {
-            Trouble::Status(412) => relay.refusals = relay.refusals.saturating_add(1),
-            Trouble::Status(400) => relay.hopeless = true,
-            _ => relay.failures = relay.failures.saturating_add(1),
-        }
+        relay.hopeless |= trouble == Trouble::Status(400);
         relay.last = Some(trouble);
     }
 
-    /// Every relay has had two chances, and one that answers does not have our position.
+    /// No relay has our position, as all have said twice.
     pub(super) fn position_is_gone(&self) -> bool {
         let mut alive = self.list.iter().filter(|relay| !relay.hopeless);
-        self.list
-            .iter()
-            .any(|relay| relay.refusals >= 2 && !relay.hopeless)
-            && alive.all(|relay| relay.refusals.saturating_add(relay.failures) >= 2)
+        alive.all(|relay| relay.gone >= 2)
     }
 
     /// Goes on to the relay after the current one that may be asked at `now`, or else to the one that may be asked first.

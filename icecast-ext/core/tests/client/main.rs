@@ -1,0 +1,10 @@
+//! The client's rules, in virtual time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod caller;
+mod model;
+mod play;
+mod relays;
+mod stream;
+mod titles;
+mod unaware;

@@ -1,0 +1,357 @@
+//! How one answer follows another.
+
+use icecast_ext_core::client::{Event, Loss, Note, Options, Start, Why};
+use icecast_ext_core::field::{From, Miss, StreamOffset};
+
+use crate::caller::{Caller, SECOND, at, audio, session, stands};
+
+fn lost(
+    after: u64,
+    to: icecast_ext_core::address::Position,
+    bytes: Option<u64>,
+    why: Why,
+) -> Event {
+    Event::Lost(Loss {
+        after: Some(at(1, after)),
+        at: Some(to),
+        bytes,
+        why,
+    })
+}
+
+#[test]
+fn joins_live_and_resumes_at_the_byte_after_the_last() {
+    let mut caller = Caller::plain();
+    let asked = caller.asks();
+    assert_eq!(
+        (asked.resume.from, asked.resume.session, asked.icy),
+        (From::Live, None, false)
+    );
+    caller.ok(StreamOffset {
+        prelude: 4,
+        session: Some(session(7)),
+        ..stands(at(1, 1000))
+    });
+    caller.body(b"HE");
+    assert_eq!(caller.events(), []);
+    caller.body(b"ADabc");
+    caller.body(b"de");
+    let joined = Event::Joined {
+        url: "http://a/live".into(),
+        at: Some(at(1, 1000)),
+        content_type: None,
+    };
+    assert_eq!(
+        caller.events(),
+        [
+            joined,
+            Event::Prelude("HEAD".into()),
+            audio(b"abc"),
+            audio(b"de")
+        ]
+    );
+    assert_eq!(caller.client.position(), Some(at(1, 1005)));
+    caller.wait(2 * SECOND);
+    caller.cut();
+    let asked = caller.asks();
+    assert_eq!(
+        (asked.at(), asked.resume.session),
+        (at(1, 1005), Some(session(7)))
+    );
+    caller.ok(stands(at(1, 1005)));
+    caller.body(b"fg");
+    assert_eq!(caller.stream(), [audio(b"fg")]);
+    assert_eq!(caller.client.position(), Some(at(1, 1007)));
+}
+
+#[test]
+fn starts_where_it_was_told_to() {
+    let options = Options {
+        start: Start::At(at(1, 50)),
+        icy: true,
+        max_lag: Some(30 * SECOND),
+        ..Options::default()
+    };
+    let mut caller = Caller::new(&["http://a/live"], options);
+    let asked = caller.asks();
+    assert_eq!(
+        (asked.at(), asked.icy, asked.resume.max_lag),
+        (at(1, 50), true, Some(30 * SECOND))
+    );
+    caller.ok(stands(at(1, 80)));
+    caller.body(b"x");
+    let joined = Event::Joined {
+        url: "http://a/live".into(),
+        at: Some(at(1, 80)),
+        content_type: None,
+    };
+    assert_eq!(
+        caller.stream(),
+        [
+            joined,
+            lost(50, at(1, 80), Some(30), Why::Gone),
+            audio(b"x")
+        ]
+    );
+}
+
+#[test]
+fn a_miss_in_the_same_epoch_loses_the_difference() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    // What the server says is lost counts less than the difference.
+    caller.ok(StreamOffset {
+        prelude: 1,
+        lost: Some(7),
+        ..stands(at(1, 100))
+    });
+    caller.body(b"Pabc");
+    let loss = lost(10, at(1, 100), Some(90), Why::Gone);
+    assert_eq!(
+        caller.stream(),
+        [loss, Event::Prelude("P".into()), audio(b"abc")]
+    );
+    assert_eq!(caller.client.stats().lost_bytes, 90);
+}
+
+#[test]
+fn a_miss_in_another_epoch_loses_what_the_server_says() {
+    for (said, why) in [(Some(55), Why::Gone), (None, Why::Epoch)] {
+        let mut caller = Caller::plain();
+        caller.joined(stands(at(1, 0)), b"0123456789");
+        caller.cut();
+        caller.asks();
+        caller.ok(StreamOffset {
+            lost: said,
+            ..stands(at(2, 5))
+        });
+        caller.body(b"abc");
+        assert_eq!(
+            caller.stream(),
+            [lost(10, at(2, 5), said, why), audio(b"abc")]
+        );
+        assert_eq!(caller.client.position(), Some(at(2, 8)));
+        assert_eq!(
+            caller.client.stats().unknown_losses,
+            u64::from(said.is_none())
+        );
+    }
+}
+
+#[test]
+fn a_declared_splice_loses_nothing_and_waits_for_nothing() {
+    let mut caller = Caller::three();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    assert_eq!(caller.asks().at(), at(1, 10));
+    caller.ok(StreamOffset {
+        spliced: true,
+        prelude: 2,
+        ..stands(at(2, 300))
+    });
+    caller.body(b"PPabc");
+    let spliced = Event::Spliced {
+        from: at(1, 10),
+        to: at(2, 300),
+    };
+    assert_eq!(
+        caller.stream(),
+        [spliced, Event::Prelude("PP".into()), audio(b"abc")]
+    );
+    assert_eq!(
+        (caller.client.stats().moves, caller.client.stats().losses),
+        (0, 0)
+    );
+}
+
+#[test]
+fn repeated_bytes_and_an_unwanted_prelude_are_skipped() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    caller.ok(StreamOffset {
+        prelude: 3,
+        ..stands(at(1, 6))
+    });
+    caller.body(b"PPP67");
+    caller.body(b"89abc");
+    let notes = [Note::Repeated { bytes: 4 }, Note::Prelude { bytes: 3 }].map(Event::Note);
+    assert_eq!(
+        caller.stream(),
+        [notes[0].clone(), notes[1].clone(), audio(b"abc")]
+    );
+    assert_eq!(caller.client.position(), Some(at(1, 13)));
+}
+
+#[test]
+fn a_cut_before_the_first_audio_byte_changes_nothing() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    caller.ok(StreamOffset {
+        prelude: 4,
+        ..stands(at(1, 100))
+    });
+    caller.body(b"HEAD");
+    caller.cut();
+    assert_eq!(caller.asks_later().0.at(), at(1, 10));
+    caller.ok(stands(at(1, 10)));
+    caller.body(b"abc");
+    assert_eq!(caller.stream(), [audio(b"abc")]);
+    assert_eq!(caller.client.stats().losses, 0);
+}
+
+#[test]
+fn no_relay_is_believed_that_is_still_in_an_epoch_heard_to_its_end() {
+    let mut caller = Caller::new(&["http://a/live", "http://b/live"], Options::default());
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    caller.ok(StreamOffset {
+        spliced: true,
+        ..stands(at(2, 0))
+    });
+    caller.body(b"abc");
+    caller.wait(2 * SECOND);
+    caller.cut();
+    caller.asks();
+    caller.client.failed(caller.now, "refused");
+    assert_eq!(caller.asks().url, "http://b/live");
+    caller.events();
+    caller.ok(stands(at(1, 3)));
+    let refused = caller.events();
+    assert!(
+        matches!(&refused[0], Event::Refused { url, .. } if url == "http://b/live"),
+        "{refused:?}"
+    );
+    assert_eq!(caller.asks_later().0.at(), at(2, 3));
+}
+
+#[test]
+fn bytes_of_an_epoch_that_was_left_are_not_heard_twice() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    caller.ok(stands(at(2, 0)));
+    caller.body(b"abc");
+    caller.wait(2 * SECOND);
+    caller.cut();
+    caller.asks();
+    caller.events();
+    caller.ok(stands(at(1, 8)));
+    caller.body(b"89ABC");
+    let loss = Loss {
+        after: Some(at(2, 3)),
+        at: Some(at(1, 10)),
+        bytes: None,
+        why: Why::Epoch,
+    };
+    assert_eq!(caller.stream(), [Event::Lost(loss), audio(b"ABC")]);
+    assert_eq!(caller.client.position(), Some(at(1, 13)));
+}
+
+#[test]
+fn bytes_are_not_given_up_at_one_relay_while_another_may_hold_them() {
+    let mut caller = Caller::new(&["http://a/live", "http://b/live"], Options::default());
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    for (url, miss) in [
+        ("a", Miss::Fail),
+        ("b", Miss::Fail),
+        ("a", Miss::Oldest),
+        ("b", Miss::Oldest),
+    ] {
+        let (asked, _) = caller.asks_later();
+        assert_eq!(
+            (asked.url, asked.resume.miss),
+            (format!("http://{url}/live"), miss)
+        );
+        assert_eq!(asked.resume.from, From::At(at(1, 10)));
+        caller.answer(412, &[]);
+    }
+    assert_eq!(caller.asks_later().0.resume.from, From::Live);
+}
+
+#[test]
+fn a_position_that_is_refused_twice_is_given_up() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    for _ in 0..2 {
+        assert_eq!(caller.asks_later().0.at(), at(1, 10));
+        caller.answer(412, &[]);
+    }
+    assert_eq!(caller.asks_later().0.resume.from, From::Live);
+    caller.ok(stands(at(1, 1000)));
+    // It is ahead now, so it may well have the byte: it is asked once more.
+    assert_eq!(caller.asks().at(), at(1, 10));
+    caller.answer(412, &[]);
+    assert_eq!(caller.asks_later().0.resume.from, From::Live);
+    caller.ok(stands(at(1, 1010)));
+    caller.body(b"abc");
+    assert_eq!(
+        caller.stream(),
+        [
+            lost(10, at(1, 1010), Some(1000), Why::Refused),
+            audio(b"abc")
+        ]
+    );
+    caller.wait(2 * SECOND);
+    caller.cut();
+    assert_eq!(caller.asks().at(), at(1, 1013));
+}
+
+#[test]
+fn a_relay_that_is_behind_is_waited_for() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    for _ in 0..2 {
+        caller.asks_later();
+        caller.answer(412, &[]);
+    }
+    caller.asks_later();
+    caller.ok(stands(at(1, 2)));
+    caller.body(b"234567");
+    caller.body(b"89abc");
+    assert_eq!(caller.stream(), [audio(b"abc")]);
+}
+
+#[test]
+fn the_first_round_of_refusals_costs_no_time() {
+    let mut caller = Caller::three();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    for _ in 0..3 {
+        caller.asks();
+        caller.answer(412, &[]);
+    }
+    caller.asks_later();
+    caller.ok(stands(at(1, 10)));
+    caller.body(b"abc");
+    assert_eq!(caller.stream(), [audio(b"abc")]);
+}
+
+#[test]
+fn a_caller_that_wants_no_loss_gets_an_error_instead() {
+    let mut caller = Caller::new(
+        &["http://a/live"],
+        Options {
+            miss: Miss::Fail,
+            ..Options::default()
+        },
+    );
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    for _ in 0..2 {
+        assert_eq!(caller.asks_later().0.resume.miss, Miss::Fail);
+        caller.answer(412, &[]);
+    }
+    let why = caller.client.gave_up().unwrap().to_string();
+    assert_eq!(why, "no relay gives audio: http://a/live: status 412");
+}
