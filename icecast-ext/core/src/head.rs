@@ -24,7 +24,7 @@ use std::borrow::Cow;
 pub use lines::field_lines;
 pub use request::{Method, Request};
 pub use response::{Protocol, Response};
-pub use target::Target;
+pub use target::{Target, encode_path};
 
 /// Heads over this size are refused with 431 (R-HEAD-1).
 pub const MAX_HEAD: usize = 8192;

@@ -153,6 +153,8 @@ impl Timeline {
                 let kind = if spliced { Kind::Spliced } else { Kind::Exact };
                 self.begin_at(spot, kind, feed)
             }
+            // A child takes all there is of a stream that it does not know.
+            Place::Unknown if feed => missed(self.oldest(feed), None),
             Place::Unknown if asked.miss != Miss::Fail => missed(self.live(feed), None),
             Place::Gone {
                 asked: from,

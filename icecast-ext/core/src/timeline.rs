@@ -242,6 +242,13 @@ impl Timeline {
             .map(|run| Position::new(run.epoch, run.window.next))
     }
 
+    /// One of this mount's epochs, whether or not its bytes are still held.
+    #[must_use]
+    pub fn knows(&self, epoch: Epoch) -> bool {
+        self.runs.iter().any(|run| run.epoch == epoch)
+            || self.past.iter().any(|span| span.epoch == epoch)
+    }
+
     /// What `Stream-Window` says now.
     #[must_use]
     pub fn window(&self) -> Option<StreamWindow> {

@@ -108,6 +108,18 @@ impl Journal {
         })
     }
 
+    /// The mounts that have left something here, in no order. What cannot be read is left out.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.dir.join("mounts")) else {
+            return Vec::new();
+        };
+        let newest = |dir: PathBuf| segment::list(&dir).ok()?.pop().map(|(_, path)| path);
+        entries
+            .filter_map(|entry| segment::mount_of(&newest(entry.ok()?.path())?))
+            .collect()
+    }
+
     /// Returns once everything that was published before is with the kernel.
     pub fn sync(&self) {
         let (done, wait) = channel();

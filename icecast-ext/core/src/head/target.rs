@@ -79,8 +79,14 @@ impl<'a> Target<'a> {
     /// The path, percent-encoded in one way only.
     #[must_use]
     pub fn encoded_path(&self) -> String {
-        utf8_percent_encode(&self.path, PATH).to_string()
+        encode_path(&self.path)
     }
+}
+
+/// A decoded path as it stands in a request line or a URL.
+#[must_use]
+pub fn encode_path(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
 }
 
 /// pct-encoded = "%" HEXDIG HEXDIG

@@ -49,6 +49,21 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// The mount that a segment's header names.
+pub(crate) fn mount_of(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    let most = 10 + 64 * 1024;
+    File::open(path)
+        .ok()?
+        .take(most)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let len = u32::from_be_bytes(bytes.get(6..10)?.try_into().ok()?);
+    let name = bytes.get(10..)?.get(..usize::try_from(len).ok()?)?;
+    let name = std::str::from_utf8(name).ok()?.to_owned();
+    bytes.starts_with(&header(&name)).then_some(name)
+}
+
 /// Calls `each` with a segment's whole records, in order. A torn tail is cut off the file.
 pub(crate) fn read(path: &Path, mount: &str, mut each: impl FnMut(Record)) -> Result<(), Unusable> {
     let mut bytes = Vec::new();
