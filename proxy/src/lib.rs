@@ -1,1 +1,51 @@
-//! The reverse proxy.
+//! The reverse proxy, origin and listener behind the `icecast-ext` command.
+//!
+//! A connection's way through the rooms: `connection` reads its head, `server` says whose it is; `listener` answers from
+//! a `station`'s back buffer and hands the socket to the delivery loops, `tunnel` carries everything else, and `origin`
+//! takes sources where there is no upstream. A station's bytes come from `pull`.
+
+mod answer;
+mod clock;
+pub mod config;
+mod connection;
+pub mod demo;
+pub mod listen;
+mod listener;
+mod log;
+mod origin;
+mod pull;
+pub mod serve;
+mod server;
+mod station;
+mod tunnel;
+mod upstream;
+
+use icecast_ext_core::address::{Epoch, Session};
+
+/// What we call ourselves.
+const USER_AGENT: &str = concat!("icecast-ext/", env!("CARGO_PKG_VERSION"));
+
+fn random() -> std::io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn random_epoch() -> std::io::Result<Epoch> {
+    random().map(Epoch::from_bytes)
+}
+
+fn random_session() -> std::io::Result<Session> {
+    random().map(Session::from_bytes)
+}
+
+/// A name for `Via` that no other process has.
+fn random_id() -> std::io::Result<String> {
+    let bytes = random()?;
+    Ok(format!(
+        "icx-{:016x}",
+        u64::from_be_bytes([
+            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]
+        ])
+    ))
+}

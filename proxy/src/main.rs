@@ -1,2 +1,66 @@
 //! The `icecast-ext` command.
-fn main() {}
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use icecast_ext_proxy::{demo, listen, serve};
+
+/// Live audio over HTTP that resumes at the exact byte, at any relay
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Stand in front of an Icecast (or another relay), or be an origin
+    Serve(Box<serve::Arguments>),
+    /// Listen, and lose nothing: the stream's bytes go to standard output
+    Listen(listen::Options),
+    /// Show it: an origin, two relays and a listener that is cut all the time
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let quiet = !matches!(command.what, What::Serve(_));
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("ICECAST_EXT_LOG").unwrap_or_else(|_| {
+            tracing_subscriber::EnvFilter::new(if quiet { "warn" } else { "info" })
+        });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("icecast-ext: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        match command.what {
+            What::Serve(arguments) => serve::run(*arguments).await.map(|()| true),
+            What::Listen(options) => listen::run(options).await.map(|()| true),
+            What::Demo(options) => demo::run(options).await,
+        }
+    });
+    // Whatever still reads standard input must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("icecast-ext: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A client's connection up to the end of its request head.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use icecast_ext_core::head::{HeadError, MAX_HEAD, Request, Version};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::answer::Answer;
+
+/// A head that takes longer is answered 408 and closed (R-HTTP-7).
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// A connection whose head has arrived whole.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// The head, and what came after it.
+    pub(crate) buffer: BytesMut,
+}
+
+/// Reads until the head is whole. Answers and closes what has none; `None` then.
+pub(crate) async fn read(mut stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
+    let mut buffer = BytesMut::with_capacity(1024);
+    let reading = async {
+        loop {
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+            match Request::parse(&buffer) {
+                Ok(Some(_)) => return Some(Ok(())),
+                Ok(None) => buffer.reserve(MAX_HEAD / 2),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    };
+    let refusal = match tokio::time::timeout(HEAD_TIME, reading).await {
+        Ok(None) => return None,
+        Ok(Some(Ok(()))) => {
+            return Some(Connection {
+                stream,
+                peer,
+                buffer,
+            });
+        }
+        Ok(Some(Err(error @ HeadError::TooLarge))) => Answer::new(431, format!("{error}\n")),
+        Ok(Some(Err(error))) => Answer::new(400, format!("{error}\n")),
+        Err(_) => Answer::new(
+            408,
+            format!("no whole request within {} s\n", HEAD_TIME.as_secs()),
+        ),
+    };
+    tracing::info!(%peer, status = refusal.status(), head = %String::from_utf8_lossy(&buffer[..buffer.len().min(200)]), "refused a head");
+    refusal.send(stream, Version::Http11, false).await;
+    None
+}

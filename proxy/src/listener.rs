@@ -1,0 +1,264 @@
+//! A listener: where its answer starts, the answer's head, and over to the delivery loops.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use icecast_ext_core::address::Session;
+use icecast_ext_core::codec::Format;
+use icecast_ext_core::field::{From, Resume, encode_duplicates};
+use icecast_ext_core::frame::MEDIA_TYPE;
+use icecast_ext_core::head::{Method, Request, encode_path};
+use icecast_ext_core::plan::Cursor;
+use icecast_ext_core::resume::{HOLD, Refusal, Start};
+use icecast_ext_delivery::{Admission, Kind};
+use tokio::time::Instant;
+
+use crate::answer::{Answer, CORS, date, version};
+use crate::connection::Connection;
+use crate::server::Server;
+use crate::station::{Station, Supply};
+
+/// Bytes between two ICY blocks, as Icecast has it.
+const METAINT: NonZeroU32 = NonZeroU32::new(16_000).expect("not zero");
+/// A mount whose upstream has been gone for longer takes no new listeners (R-HTTP-6).
+const FRESHLY_LOST: Duration = Duration::from_secs(5);
+/// How long a new mount may take to get its first bytes.
+const FIRST_BYTES: Duration = Duration::from_secs(10);
+
+/// Requests ahead of the edge that wait at once.
+pub(crate) const MAX_HELD: usize = 20_000;
+
+/// How a listener is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    /// Sends no field of ours.
+    Stock,
+    /// Sends `Resume-Offset` (R-RESUME-1).
+    Aware,
+    /// Asks for the relay feed.
+    Feed,
+}
+
+impl Station {
+    /// What this request is to be told of the supply: `Live` if it is to be served.
+    pub(crate) async fn admits(&self, resume: &Resume) -> Supply {
+        let settled = tokio::time::timeout(FIRST_BYTES, self.settled())
+            .await
+            .unwrap_or(Supply::Starting);
+        // Whoever has heard this epoch is served from what is held, come what may.
+        let known = matches!(resume.from, From::At(at) if self.knows(at.epoch));
+        match settled {
+            Supply::Lost(since)
+                if known || (since.elapsed() < FRESHLY_LOST && self.mount.window().is_some()) =>
+            {
+                Supply::Live
+            }
+            Supply::NoSource | Supply::Starting if known => Supply::Live,
+            other => other,
+        }
+    }
+}
+
+/// Answers GET, HEAD and OPTIONS on a live mount.
+pub(crate) async fn serve(
+    server: &Arc<Server>,
+    station: &Arc<Station>,
+    connection: Connection,
+    request: &Request<'_>,
+    resume: &Resume,
+) {
+    if request.method == Method::Options {
+        return preflight()
+            .send(connection.stream, request.version, false)
+            .await;
+    }
+    let tier = if accepts_feed(request) {
+        Tier::Feed
+    } else if request.field("Resume-Offset").is_some() || matches!(resume.from, From::At(_)) {
+        Tier::Aware
+    } else {
+        Tier::Stock
+    };
+    if let Some(session) = resume.session {
+        server.engine.close_session(&station.mount, session);
+    }
+    let start = match decide(server, station, tier, resume).await {
+        Ok(start) => start,
+        Err(refusal) => {
+            tracing::info!(peer = %connection.peer, mount = station.path, ?resume, %refusal, "refused");
+            let answer = match refusal {
+                Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
+                refusal => Answer::precondition(refusal, station.mount.window()),
+            };
+            return answer
+                .send(
+                    connection.stream,
+                    request.version,
+                    request.method == Method::Head,
+                )
+                .await;
+        }
+    };
+    let session = match tier {
+        Tier::Aware if request.method != Method::Head => crate::random_session().ok(),
+        _ => None,
+    };
+    let format = station.format();
+    let icy = tier != Tier::Feed
+        && has_icy(format)
+        && request
+            .field("Icy-MetaData")
+            .is_some_and(|value| value.trim_ascii() == b"1");
+    let mut bytes = head(server, station, request, tier, &start, session, icy);
+    if request.method == Method::Head {
+        let mut stream = connection.stream;
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await;
+        let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
+        return;
+    }
+    bytes.extend_from_slice(&start.prelude);
+    let aware = tier == Tier::Aware;
+    let continues = format.continues_across_splice();
+    let cursor = match tier {
+        Tier::Feed => Cursor::feed(start.at),
+        _ if icy => Cursor::icy(start.at, METAINT, aware, continues),
+        _ => Cursor::plain(start.at, aware, continues),
+    };
+    tracing::info!(peer = %connection.peer, mount = station.path, ?tier, at = %start.at, kind = ?start.kind, "listener");
+    let socket = match connection.stream.into_std() {
+        Ok(socket) => socket,
+        Err(error) => return tracing::warn!(%error, "a listener's socket was lost"),
+    };
+    let kind = match tier {
+        Tier::Feed => Kind::Feed,
+        _ if icy => Kind::Icy,
+        _ => Kind::Plain,
+    };
+    let id = server.log.admitted(connection.peer, &station.path);
+    let admission = Admission {
+        socket,
+        mount: station.mount.clone(),
+        head: Bytes::from(bytes),
+        cursor,
+        session,
+        kind,
+        id,
+    };
+    if let Err(error) = server.engine.admit(admission) {
+        tracing::warn!(peer = %connection.peer, mount = station.path, %error, "a listener could not be admitted");
+    }
+}
+
+/// Where the answer starts; a position that is nearly there is waited for (R-AHEAD-1), by no more than [`MAX_HELD`]
+/// requests at a time (R-SEC-2).
+async fn decide(
+    server: &Server,
+    station: &Station,
+    tier: Tier,
+    resume: &Resume,
+) -> Result<Start, Refusal> {
+    let decision = || match tier {
+        Tier::Feed => {
+            let asked = matches!(resume.from, From::At(_)).then_some(resume);
+            station.mount.start_feed(asked)
+        }
+        _ => station.mount.start(resume),
+    };
+    let first = decision();
+    if !matches!(first, Err(Refusal::Soon { .. } | Refusal::Empty)) {
+        return first;
+    }
+    let Ok(_place) = server.held.try_acquire() else {
+        return Err(Refusal::Empty);
+    };
+    let deadline = Instant::now() + HOLD;
+    loop {
+        tokio::time::sleep(station.mount.config().tick / 2).await;
+        match decision() {
+            Err(Refusal::Soon { .. } | Refusal::Empty) if Instant::now() < deadline => {}
+            decided => return decided,
+        }
+    }
+}
+
+fn accepts_feed(request: &Request<'_>) -> bool {
+    let accept = request.field("Accept").unwrap_or_default();
+    String::from_utf8_lossy(&accept).split(',').any(|member| {
+        member
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MEDIA_TYPE))
+    })
+}
+
+/// The head of a 200: the upstream's fields, and ours.
+fn head(
+    server: &Server,
+    station: &Station,
+    request: &Request<'_>,
+    tier: Tier,
+    start: &Start,
+    session: Option<Session>,
+    icy: bool,
+) -> Vec<u8> {
+    let mut head = format!(
+        "{} 200 OK\r\nDate: {}\r\nConnection: close\r\nCache-Control: no-cache, no-store\r\n",
+        version(request.version),
+        date()
+    )
+    .into_bytes();
+    if tier == Tier::Feed {
+        head.extend_from_slice(format!("Content-Type: {MEDIA_TYPE}\r\n").as_bytes());
+    } else {
+        head.extend_from_slice(&station.mount.fields());
+    }
+    let mut field =
+        |name: &str, value: &str| head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    for (name, value) in CORS {
+        field(name, value);
+    }
+    if icy {
+        field("icy-metaint", &METAINT.to_string());
+    }
+    let mut offset = start.field();
+    offset.session = session;
+    field("Stream-Offset", &offset.encode());
+    if let Some(window) = station.mount.window() {
+        field("Stream-Window", &window.encode());
+    }
+    if !server.config.relays.is_empty() {
+        let path = encode_path(&station.path);
+        let links: Vec<String> = server
+            .config
+            .relays
+            .iter()
+            .map(|base| format!("{base}{path}"))
+            .collect();
+        field("Link", &encode_duplicates(links.iter().map(String::as_str)));
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// Formats whose servers offer metadata in blocks: those that have no place for it themselves.
+fn has_icy(format: Format) -> bool {
+    !matches!(format, Format::Ogg | Format::Webm)
+}
+
+/// OPTIONS on a mount: what a page on another origin may send (R-HTTP-4).
+fn preflight() -> Answer {
+    let mut answer = Answer::new(204, "")
+        .field("Allow", "GET, HEAD, OPTIONS")
+        .field("Access-Control-Allow-Methods", "GET, HEAD")
+        .field(
+            "Access-Control-Allow-Headers",
+            "Resume-Offset, Icy-MetaData, Range",
+        )
+        .field("Access-Control-Max-Age", "86400");
+    for (name, value) in CORS {
+        answer = answer.field(name, value);
+    }
+    answer
+}

@@ -1,0 +1,275 @@
+//! The one connection for a mount to its upstream: made, kept, made again.
+
+mod feed;
+mod legacy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use icecast_ext_core::address::Position;
+use icecast_ext_core::field::{From, Miss, Resume};
+use icecast_ext_core::frame;
+use icecast_ext_core::head::{Response, encode_path};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::server::Server;
+use crate::station::{Station, Supply};
+use crate::upstream::{Origin, UpstreamError};
+
+/// How long the head of an answer may take. A relay holds a request ahead of its edge for 10 s (R-AHEAD-1).
+const HEAD_TIME: Duration = Duration::from_secs(12);
+/// The longest wait between two tries.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// After so many 412s in a row the place is given up: the parent has begun anew.
+const MAX_REFUSALS: u32 = 5;
+
+/// Why a connection to the upstream gave no more.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("nothing came for {0:?}")]
+    Silent(Duration),
+    #[error("the upstream ended the stream")]
+    Eof,
+    #[error("the upstream answered {0}")]
+    Status(u16),
+    #[error("the upstream's answer cannot be read: {0}")]
+    Head(#[from] icecast_ext_core::head::HeadError),
+    #[error("the relay feed cannot be read: {0}")]
+    Feed(#[from] frame::FrameError),
+    #[error("the upstream answers with a file, not a stream")]
+    File,
+}
+
+/// The body of the upstream's answer.
+struct Body {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+impl Body {
+    /// The next bytes, never empty.
+    async fn next(&mut self, silence: Duration) -> Result<Bytes, Ended> {
+        if self.buffer.is_empty() {
+            self.buffer.reserve(64 << 10);
+            let read = self.stream.read_buf(&mut self.buffer);
+            match tokio::time::timeout(silence, read).await {
+                Err(_) => return Err(Ended::Silent(silence)),
+                Ok(Ok(0)) => return Err(Ended::Eof),
+                Ok(result) => result?,
+            };
+        }
+        Ok(self.buffer.split().freeze())
+    }
+}
+
+/// What a pull remembers from one connection to the next.
+struct Memory {
+    /// When the last byte came; for a buffer that a journal gave back, when that byte had come.
+    last_byte: Option<Instant>,
+    /// The epoch was minted by a parent: only that may declare what follows it (R-SPLICE-1).
+    adopted: bool,
+    refusals: u32,
+}
+
+/// Pulls until nobody has listened for a window, or the upstream has been without the mount for longer than the listeners'
+/// patience. Then the station is forgotten.
+pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc<Station>) {
+    let mut memory = Memory {
+        last_byte: station
+            .age()
+            .and_then(|age| Instant::now().checked_sub(age)),
+        adopted: false,
+        refusals: 0,
+    };
+    let mut wait = Duration::ZERO;
+    let mut lost: Option<Instant> = None;
+    loop {
+        let stop = server.stop.clone();
+        let went = tokio::select! {
+            () = stop.cancelled() => return,
+            () = idle(&server, &station) => {
+                tracing::info!(mount = station.path, "nobody listens: the pull ends");
+                break;
+            }
+            went = once(&upstream, &station, &mut memory) => went,
+        };
+        let was_live = station.supply() == Supply::Live;
+        if was_live {
+            lost = None;
+            wait = Duration::ZERO;
+        }
+        let since = *lost.get_or_insert_with(Instant::now);
+        match &went {
+            Ended::Status(404) => station.set(Supply::NoSource),
+            Ended::Status(401 | 403) | Ended::File | Ended::Upstream(UpstreamError::Loop)
+                if memory.last_byte.is_none() =>
+            {
+                tracing::warn!(mount = station.path, error = %went, "not fanned out");
+                station.set(Supply::Refused);
+                // Remembered for a while, so that not every listener asks again.
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                break;
+            }
+            Ended::Status(412) => memory.refusals += 1,
+            _ => station.set(Supply::Lost(since)),
+        }
+        if was_live {
+            tracing::warn!(mount = station.path, error = %went, "lost the upstream; listeners stay while it is tried again");
+        } else {
+            tracing::debug!(mount = station.path, error = %went, "no stream");
+        }
+        if since.elapsed() > server.config.patience {
+            tracing::warn!(mount = station.path, patience = ?server.config.patience, error = %went, "gave the mount up");
+            break;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = (wait * 2).clamp(Duration::from_millis(50), MAX_WAIT);
+    }
+    server.stations.remove(&station);
+    server.close(&station);
+}
+
+/// Returns when nobody has listened for a window.
+async fn idle(server: &Server, station: &Station) {
+    if server.config.always.contains(&station.path) {
+        std::future::pending::<()>().await;
+    }
+    let mut since = Instant::now();
+    while since.elapsed() < server.config.window {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if station.mount.listeners().total() > 0 {
+            since = Instant::now();
+        }
+    }
+}
+
+/// One connection, from its request to its end.
+async fn once(upstream: &Origin, station: &Station, memory: &mut Memory) -> Ended {
+    match connected(upstream, station, memory).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    }
+}
+
+async fn connected(
+    upstream: &Origin,
+    station: &Station,
+    memory: &mut Memory,
+) -> Result<std::convert::Infallible, Ended> {
+    let held = if memory.refusals < MAX_REFUSALS {
+        station.received()
+    } else {
+        None
+    };
+    let mut stream = upstream.connect().await?;
+    stream
+        .write_all(request(upstream, &station.path, held).as_bytes())
+        .await?;
+    let mut buffer = BytesMut::with_capacity(16 << 10);
+    let deadline = Instant::now() + HEAD_TIME;
+    let (length, kind, lines) = loop {
+        if let Some((answer, length)) = Response::parse(&buffer)? {
+            match answer.status {
+                200 => {}
+                508 => return Err(UpstreamError::Loop.into()),
+                status => return Err(Ended::Status(status)),
+            }
+            break (length, Kind::of(&answer)?, lines(&answer));
+        }
+        match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
+            Err(_) => return Err(Ended::Silent(HEAD_TIME)),
+            Ok(Ok(0)) => return Err(Ended::Eof),
+            Ok(result) => result?,
+        };
+    };
+    memory.refusals = 0;
+    let _ = buffer.split_to(length);
+    let body = Body { stream, buffer };
+    match kind {
+        Kind::Feed => feed::run(station, body, memory).await,
+        Kind::Legacy(shape) => legacy::run(station, body, shape, lines, memory).await,
+    }
+}
+
+fn request(upstream: &Origin, path: &str, held: Option<Position>) -> String {
+    let path = encode_path(path);
+    let resume = held.map_or_else(String::new, |at| {
+        let resume = Resume {
+            from: From::At(at),
+            miss: Miss::Oldest,
+            max_lag: None,
+            session: None,
+        };
+        format!("Resume-Offset: {}\r\n", resume.encode())
+    });
+    // HTTP/1.0, so that nobody on the way makes the answer chunked.
+    format!(
+        "GET {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: {}, */*;q=0.5\r\nIcy-MetaData: 1\r\nVia: {}\r\n{resume}\r\n",
+        upstream.server().authority(),
+        crate::USER_AGENT,
+        frame::MEDIA_TYPE,
+        upstream.via(),
+    )
+}
+
+/// What kind of body an answer has.
+enum Kind {
+    Feed,
+    Legacy(legacy::Shape),
+}
+
+impl Kind {
+    fn of(answer: &Response<'_>) -> Result<Self, Ended> {
+        let content_type = answer.field("Content-Type").unwrap_or_default();
+        if content_type.eq_ignore_ascii_case(frame::MEDIA_TYPE.as_bytes()) {
+            return Ok(Self::Feed);
+        }
+        if answer.field("Content-Length").is_some() {
+            return Err(Ended::File);
+        }
+        Ok(Self::Legacy(legacy::Shape::of(answer, &content_type)))
+    }
+}
+
+/// The fields that listeners get as the upstream wrote them, as lines.
+fn lines(answer: &Response<'_>) -> Bytes {
+    const OURS: [&str; 14] = [
+        "Connection",
+        "Keep-Alive",
+        "Transfer-Encoding",
+        "Content-Length",
+        "Cache-Control",
+        "Date",
+        "Accept-Ranges",
+        "icy-metaint",
+        "Link",
+        "Stream-Offset",
+        "Stream-Window",
+        "Set-Cookie",
+        "Access-Control-Allow-Origin",
+        "Access-Control-Expose-Headers",
+    ];
+    let mut lines = Vec::new();
+    for field in &answer.fields {
+        if !OURS
+            .iter()
+            .any(|name| field.name.eq_ignore_ascii_case(name))
+        {
+            lines.extend_from_slice(field.name.as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend_from_slice(field.value);
+            lines.extend_from_slice(b"\r\n");
+        }
+    }
+    lines.into()
+}

@@ -1,0 +1,210 @@
+//! A pull from a server that knows nothing of addresses: we are the minter.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use bytes::Bytes;
+use icecast_ext_core::address::Offset;
+use icecast_ext_core::codec::{self, Format};
+use icecast_ext_core::head::Response;
+use icecast_ext_core::heal::{self, Evidence, Unproven};
+use icecast_ext_core::icy::{Deinterleaver, Part};
+use icecast_ext_delivery::RunStart;
+use tokio::time::Instant;
+
+use super::{Body, Ended, Memory};
+use crate::station::{Station, Supply};
+
+/// A stream that is silent for so long is asked for again: its connection may be dead.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A burst is complete, at most links, after so long.
+const FIRST_LOOK: Duration = Duration::from_millis(300);
+/// A burst that does not prove continuity by then never will.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+/// Of the buffer's end, so much is compared: eight seconds at over 1 Mbit/s, and every burst.
+const TAIL: usize = 1 << 20;
+
+/// How the body is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    format: Format,
+    metaint: Option<NonZeroU32>,
+}
+
+impl Shape {
+    pub(super) fn of(answer: &Response<'_>, content_type: &[u8]) -> Self {
+        let metaint = answer
+            .field("icy-metaint")
+            .and_then(|value| std::str::from_utf8(&value).ok()?.trim().parse().ok());
+        Self {
+            format: Format::from_content_type(content_type),
+            metaint,
+        }
+    }
+}
+
+/// Reads to the end.
+pub(super) async fn run(
+    station: &Station,
+    mut body: Body,
+    shape: Shape,
+    lines: Bytes,
+    memory: &mut Memory,
+) -> Result<std::convert::Infallible, Ended> {
+    let mut icy = shape.metaint.map(Deinterleaver::new);
+    let mut parts = Vec::new();
+    let mut gathered = Gathered::default();
+    let started = Instant::now();
+    let mut look = FIRST_LOOK;
+    let mut healing = station.received().is_some();
+    if !healing {
+        begin(station, shape.format, &lines, memory)?;
+    }
+    loop {
+        let silence = if healing {
+            (started + look).saturating_duration_since(Instant::now())
+        } else {
+            SILENCE
+        };
+        match body.next(silence).await {
+            Ok(bytes) => match &mut icy {
+                Some(icy) => icy.feed(bytes, &mut parts),
+                None => parts.push(Part::Audio(bytes)),
+            },
+            Err(Ended::Silent(_)) if healing => {}
+            Err(ended) => {
+                // What came before the end counts, even if it came in one piece with it.
+                if healing && !gathered.audio.is_empty() {
+                    settle(station, shape, &lines, memory, &gathered, true)?;
+                }
+                return Err(ended);
+            }
+        }
+        if healing {
+            for part in parts.drain(..) {
+                gathered.take(part, memory);
+            }
+            if started.elapsed() >= look {
+                let last = look >= LAST_LOOK;
+                healing = !settle(station, shape, &lines, memory, &gathered, last)?;
+                look += FIRST_LOOK;
+                if !healing {
+                    gathered = Gathered::default();
+                }
+            }
+            if healing {
+                continue;
+            }
+        }
+        station.set(Supply::Live);
+        for part in parts.drain(..) {
+            match part {
+                Part::Audio(bytes) => {
+                    station.append(&bytes);
+                    memory.last_byte = Some(Instant::now());
+                }
+                Part::Block(text) => station.mount.title(None, text),
+            }
+        }
+    }
+}
+
+/// What a new connection has sent, while it is not known where it belongs.
+#[derive(Debug, Default)]
+struct Gathered {
+    audio: Vec<u8>,
+    /// Before which byte of `audio`.
+    titles: Vec<(usize, Bytes)>,
+    last: Option<Instant>,
+}
+
+impl Gathered {
+    fn take(&mut self, part: Part, _memory: &Memory) {
+        match part {
+            Part::Audio(bytes) => {
+                self.audio.extend_from_slice(&bytes);
+                self.last = Some(Instant::now());
+            }
+            Part::Block(text) => self.titles.push((self.audio.len(), text)),
+        }
+    }
+}
+
+/// Decides whether the burst continues the buffer; true once that is decided. `last`: a new epoch begins if not.
+fn settle(
+    station: &Station,
+    shape: Shape,
+    lines: &Bytes,
+    memory: &mut Memory,
+    gathered: &Gathered,
+    last: bool,
+) -> Result<bool, Ended> {
+    let from = match prove(station, shape, memory, gathered) {
+        Ok(from) => {
+            tracing::info!(
+                mount = station.path,
+                new = gathered.audio.len() - from,
+                "healed: the epoch goes on"
+            );
+            if let Some((_, text)) = gathered.titles.iter().rfind(|(at, _)| *at < from) {
+                station.mount.title(None, text.clone());
+            }
+            from
+        }
+        Err(_) if !last => return Ok(false),
+        Err(unproven) => {
+            tracing::warn!(mount = station.path, %unproven, gathered = gathered.audio.len(), "the stream does not continue: a new epoch begins");
+            begin(station, shape.format, lines, memory)?;
+            0
+        }
+    };
+    let mut done = from;
+    for (at, text) in gathered.titles.iter().filter(|(at, _)| *at >= from) {
+        station.append(&gathered.audio[done..*at]);
+        station.mount.title(None, text.clone());
+        done = *at;
+    }
+    station.append(&gathered.audio[done..]);
+    memory.last_byte = gathered.last.or(memory.last_byte);
+    Ok(true)
+}
+
+/// Index of the first byte that the buffer has not.
+fn prove(
+    station: &Station,
+    shape: Shape,
+    memory: &Memory,
+    gathered: &Gathered,
+) -> Result<usize, Unproven> {
+    let headers = codec::leading_headers(shape.format, &gathered.audio).ok_or(Unproven::Absent)?;
+    let (Some(before), Some(after)) = (memory.last_byte, gathered.last) else {
+        return Err(Unproven::TooLittle);
+    };
+    let tail = station.mount.tail(TAIL);
+    let evidence = Evidence {
+        tail: &tail,
+        burst: &gathered.audio[headers..],
+        elapsed: after.saturating_duration_since(before),
+        rate: station.mount.window().and_then(|window| window.rate),
+    };
+    heal::continues(&evidence).map(|at| at + headers)
+}
+
+/// A new epoch, whose first byte is the next one.
+fn begin(
+    station: &Station,
+    format: Format,
+    lines: &Bytes,
+    memory: &mut Memory,
+) -> Result<(), Ended> {
+    station.mount.begin(RunStart {
+        epoch: crate::random_epoch()?,
+        first: Offset::ZERO,
+        declared: !memory.adopted,
+        format,
+        fields: lines.clone(),
+        prelude: None,
+    });
+    memory.adopted = false;
+    Ok(())
+}

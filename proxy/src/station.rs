@@ -1,0 +1,184 @@
+//! A mount that we serve: its back buffer, and how its upstream or source is doing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use icecast_ext_core::address::{Epoch, Position};
+use icecast_ext_core::codec::Format;
+use icecast_ext_core::head::field_lines;
+use icecast_ext_delivery::Mount;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock;
+
+/// How the bytes of a mount are coming in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supply {
+    /// Nothing is known yet.
+    Starting,
+    /// Bytes come.
+    Live,
+    /// They came; the connection is gone, and another is being tried.
+    Lost(Instant),
+    /// The upstream answers, and says that there is no such mount now.
+    NoSource,
+    /// The upstream wants credentials, or is no stream: not for us to fan out.
+    Refused,
+}
+
+/// A mount and its supply.
+#[derive(Debug)]
+pub(crate) struct Station {
+    pub(crate) path: String,
+    pub(crate) mount: Arc<Mount>,
+    supply: watch::Sender<Supply>,
+    taken: AtomicBool,
+}
+
+/// The right to be a mount's source; given back when dropped.
+pub(crate) struct Seat(Arc<Station>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::Release);
+    }
+}
+
+impl Station {
+    pub(crate) fn new(path: &str, mount: Arc<Mount>) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            mount,
+            supply: watch::Sender::new(Supply::Starting),
+            taken: AtomicBool::new(false),
+        })
+    }
+
+    /// One source at a time.
+    pub(crate) fn take_seat(self: &Arc<Self>) -> Option<Seat> {
+        (!self.taken.swap(true, Ordering::AcqRel)).then(|| Seat(self.clone()))
+    }
+
+    /// Bytes that arrived now.
+    pub(crate) fn append(&self, bytes: &[u8]) {
+        self.mount.append(bytes, Some(clock::now_ms()));
+    }
+
+    /// The byte that comes next: counting what has arrived and is not published, or what a journal gave back.
+    pub(crate) fn received(&self) -> Option<Position> {
+        self.mount
+            .edge_with_pending()
+            .or_else(|| self.mount.with(|timeline| timeline.edge()))
+    }
+
+    /// How long ago the newest byte arrived.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let newest = self
+            .mount
+            .with(|timeline| timeline.runs().last()?.times.back().map(|(_, ms)| *ms))?;
+        Some(Duration::from_millis(
+            clock::now_ms().saturating_sub(newest),
+        ))
+    }
+
+    /// One of this mount's epochs, whether or not its bytes are still held.
+    pub(crate) fn knows(&self, epoch: Epoch) -> bool {
+        self.mount.with(|timeline| timeline.knows(epoch))
+    }
+
+    /// As the current run's `Content-Type` says.
+    pub(crate) fn format(&self) -> Format {
+        format(&self.mount.fields())
+    }
+
+    pub(crate) fn supply(&self) -> Supply {
+        *self.supply.borrow()
+    }
+
+    /// Notes a change, and logs it once.
+    pub(crate) fn set(&self, now: Supply) {
+        self.supply.send_if_modified(|was| {
+            let both_lost = matches!((&*was, now), (Supply::Lost(_), Supply::Lost(_)));
+            if *was == now || both_lost {
+                return false;
+            }
+            tracing::info!(mount = self.path, ?was, ?now, "supply");
+            *was = now;
+            true
+        });
+    }
+
+    /// What the supply is once it is no longer starting.
+    pub(crate) async fn settled(&self) -> Supply {
+        let mut watch = self.supply.subscribe();
+        match watch.wait_for(|supply| *supply != Supply::Starting).await {
+            Ok(supply) => *supply,
+            Err(_) => Supply::Starting,
+        }
+    }
+}
+
+/// The format that a run's lines name.
+pub(crate) fn format(fields: &[u8]) -> Format {
+    let content_type = field_lines(fields).ok().and_then(|lines| {
+        lines
+            .into_iter()
+            .find(|field| field.name.eq_ignore_ascii_case("Content-Type"))
+    });
+    content_type.map_or(Format::Opaque, |field| {
+        Format::from_content_type(field.value)
+    })
+}
+
+/// The stations by decoded path.
+#[derive(Debug, Default)]
+pub(crate) struct Stations(Mutex<HashMap<String, Arc<Station>>>);
+
+impl Stations {
+    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Station>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<Arc<Station>> {
+        self.map().get(path).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map().len()
+    }
+
+    /// The station at `path`, made by `make` if there is none; true if it was made.
+    pub(crate) fn get_or_make(
+        &self,
+        path: &str,
+        make: impl FnOnce() -> Arc<Station>,
+    ) -> (Arc<Station>, bool) {
+        let mut map = self.map();
+        match map.get(path) {
+            Some(station) => (station.clone(), false),
+            None => {
+                let station = make();
+                map.insert(path.to_owned(), station.clone());
+                (station, true)
+            }
+        }
+    }
+
+    /// Forgets `station`, unless another has taken its place.
+    pub(crate) fn remove(&self, station: &Arc<Station>) {
+        let mut map = self.map();
+        if map
+            .get(&station.path)
+            .is_some_and(|other| Arc::ptr_eq(other, station))
+        {
+            map.remove(&station.path);
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Station>> {
+        self.map().values().cloned().collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! Everything that is not ours to answer goes to the upstream and back as it is, but for `X-Forwarded-For`, `Via` and
+//! `Connection`.
+
+use std::net::IpAddr;
+
+use icecast_ext_core::head::{Field, Method, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::answer::{Answer, drain};
+use crate::connection::Connection;
+use crate::upstream::Origin;
+
+/// What of the client's bytes after the head goes upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// So many bytes. Whatever follows could be a second request, which nobody would have judged (R-HTTP-2).
+    Exactly(u64),
+    /// A source: until it ends.
+    Endless,
+}
+
+impl Body {
+    fn of(request: &Request<'_>) -> Self {
+        match (request.content_length(), request.method) {
+            (Some(length), _) => Self::Exactly(length),
+            (None, Method::Put | Method::Source) => Self::Endless,
+            (None, _) if request.is_chunked() => Self::Endless,
+            (None, _) => Self::Exactly(0),
+        }
+    }
+}
+
+/// The head as the upstream gets it.
+fn forward(request: &Request<'_>, target: &str, via: &str, peer: IpAddr, trusted: bool) -> Vec<u8> {
+    let told = |name: &'static str| {
+        request
+            .lines(name)
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+    };
+    let mut forwarded: Vec<String> = if trusted {
+        told("X-Forwarded-For").collect()
+    } else {
+        Vec::new()
+    };
+    forwarded.push(peer.to_string());
+    let forwarded = forwarded.join(", ");
+    let via = told("Via")
+        .chain([via.to_owned()])
+        .collect::<Vec<_>>()
+        .join(", ");
+    let ours = [
+        "X-Forwarded-For",
+        "Via",
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Connection",
+    ];
+    let mut fields: Vec<Field<'_>> = request
+        .fields
+        .iter()
+        .filter(|field| {
+            !ours
+                .iter()
+                .any(|name| field.name.eq_ignore_ascii_case(name))
+        })
+        .copied()
+        .collect();
+    fields.push(Field {
+        name: "X-Forwarded-For",
+        value: forwarded.as_bytes(),
+    });
+    fields.push(Field {
+        name: "Via",
+        value: via.as_bytes(),
+    });
+    fields.push(Field {
+        name: "Connection",
+        value: b"close",
+    });
+    let mut head = Vec::with_capacity(1024);
+    Request {
+        method: request.method,
+        target,
+        version: request.version,
+        fields,
+    }
+    .encode(&mut head);
+    head
+}
+
+/// Carries one request and its answer. `target` is the request's, without our query parameters.
+pub(crate) async fn carry(
+    mut connection: Connection,
+    head_length: usize,
+    request_head: &[u8],
+    target: &str,
+    upstream: &Origin,
+    trusted: &[IpAddr],
+) {
+    let Ok(Some((request, _))) = Request::parse(request_head) else {
+        return;
+    };
+    let body = Body::of(&request);
+    let peer = connection.peer.ip();
+    let head = forward(
+        &request,
+        target,
+        upstream.via(),
+        peer,
+        trusted.contains(&peer),
+    );
+    let version = request.version;
+    let mut server = match upstream.connect().await {
+        Ok(server) => server,
+        Err(error) => {
+            tracing::warn!(%peer, target, %error, "nothing to tunnel to");
+            return Answer::unavailable(error)
+                .send(connection.stream, version, false)
+                .await;
+        }
+    };
+    let early = connection.buffer.split_off(head_length);
+    let early = match body {
+        Body::Exactly(length) => {
+            &early[..early
+                .len()
+                .min(usize::try_from(length).unwrap_or(usize::MAX))]
+        }
+        Body::Endless => &early[..],
+    };
+    if server.write_all(&head).await.is_err() || server.write_all(early).await.is_err() {
+        return Answer::unavailable("the upstream closed the connection")
+            .send(connection.stream, version, false)
+            .await;
+    }
+    let left = match body {
+        Body::Exactly(length) => Some(length - early.len() as u64),
+        Body::Endless => None,
+    };
+    pump(&mut connection.stream, &mut server, left).await;
+    drain(&mut connection.stream).await;
+}
+
+/// Moves bytes both ways until either side is done. `left`: of the client's bytes, so many may pass.
+async fn pump(client: &mut TcpStream, server: &mut TcpStream, left: Option<u64>) {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let up = async {
+        match left {
+            Some(left) => {
+                tokio::io::copy(&mut (&mut from_client).take(left), &mut to_server).await?;
+                // Wait for the client to leave; what it sends meanwhile goes nowhere.
+                tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await?;
+                // A client may close its half and still read the answer.
+                std::future::pending::<()>().await;
+            }
+            None => {
+                tokio::io::copy(&mut from_client, &mut to_server).await?;
+                to_server.shutdown().await?;
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let down = async {
+        tokio::io::copy(&mut from_server, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    // The answer's end is the end; an error on either side is, too.
+    tokio::select! {
+        result = up => drop(result),
+        result = down => drop(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(head: &str, trusted: bool) -> String {
+        let (request, _) = Request::parse(head.as_bytes()).unwrap().unwrap();
+        String::from_utf8(forward(
+            &request,
+            "/x",
+            "1.1 icx-me",
+            [10, 0, 0, 9].into(),
+            trusted,
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_leftmost_forwarded_address_is_ours_unless_the_peer_is_trusted() {
+        let head = "GET /x?_shift=3 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: keep-alive\r\nVia: 1.0 a\r\n\r\n";
+        let plain = heads(head, false);
+        assert_eq!(
+            plain,
+            "GET /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.9\r\nVia: 1.0 a, 1.1 icx-me\r\nConnection: close\r\n\r\n"
+        );
+        assert!(heads(head, true).contains("X-Forwarded-For: 6.6.6.6, 10.0.0.9\r\n"));
+    }
+
+    #[test]
+    fn only_a_body_that_was_announced_goes_upstream() {
+        for (head, body) in [
+            ("GET /x HTTP/1.1\r\nHost: h\r\n\r\n", Body::Exactly(0)),
+            (
+                "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+                Body::Exactly(3),
+            ),
+            ("PUT /x HTTP/1.1\r\nHost: h\r\n\r\n", Body::Endless),
+            (
+                "PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Body::Endless,
+            ),
+            ("SOURCE /x ICE/1.0\r\n\r\n", Body::Endless),
+        ] {
+            assert_eq!(
+                Body::of(&Request::parse(head.as_bytes()).unwrap().unwrap().0),
+                body,
+                "{head}"
+            );
+        }
+    }
+}

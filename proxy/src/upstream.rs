@@ -1,0 +1,212 @@
+//! The server behind us: connections to it, and the mounts that it says are live.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::config::Upstream;
+
+/// How long a connect may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How old the list of mounts may be.
+const FRESH: Duration = Duration::from_secs(1);
+/// The list of mounts is no longer than this.
+const MAX_STATS: usize = 16 << 20;
+
+/// What a path is to the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// A live mount that anyone may hear.
+    Open,
+    /// A live mount with an authenticator.
+    Protected,
+    /// No mount, or a hidden one.
+    No,
+}
+
+/// Why the upstream could not be asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// It does not answer.
+    #[error("the upstream does not answer: {0}")]
+    Down(String),
+    /// It is ourselves (R-RELAY-7).
+    #[error(
+        "the upstream leads back to this relay: look at `upstream` of every relay of the chain (R-RELAY-7)"
+    )]
+    Loop,
+}
+
+/// A client of the upstream.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    server: Upstream,
+    via: String,
+    http: reqwest::Client,
+    mounts: Mutex<Option<(Instant, Result<HashMap<String, Listed>, UpstreamError>)>>,
+}
+
+impl Origin {
+    pub(crate) fn new(server: Upstream, via: String) -> anyhow::Result<Self> {
+        // Of several, the first counts: an error says that there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(crate::USER_AGENT)
+            .build()
+            .context("the HTTP client")?;
+        Ok(Self {
+            server,
+            via,
+            http,
+            mounts: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn server(&self) -> &Upstream {
+        &self.server
+    }
+
+    /// The value of `Via` on all that we send there.
+    pub(crate) fn via(&self) -> &str {
+        &self.via
+    }
+
+    /// A new connection.
+    pub(crate) async fn connect(&self) -> Result<TcpStream, UpstreamError> {
+        let connecting = TcpStream::connect((self.server.host.as_str(), self.server.port));
+        let stream = match tokio::time::timeout(CONNECT, connecting).await {
+            Err(_) => {
+                return Err(UpstreamError::Down(format!(
+                    "no connection within {CONNECT:?}"
+                )));
+            }
+            Ok(Err(error)) => return Err(UpstreamError::Down(error.to_string())),
+            Ok(Ok(stream)) => stream,
+        };
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    /// What `path` is. The list is at most [`FRESH`] old; those who ask meanwhile wait for one answer.
+    pub(crate) async fn listed(&self, path: &str) -> Result<Listed, UpstreamError> {
+        let mut mounts = self.mounts.lock().await;
+        if mounts
+            .as_ref()
+            .is_none_or(|(when, _)| when.elapsed() > FRESH)
+        {
+            *mounts = Some((Instant::now(), self.fetch().await));
+        }
+        match mounts.as_ref() {
+            Some((_, Ok(list))) => Ok(list.get(path).copied().unwrap_or(Listed::No)),
+            Some((_, Err(error))) => Err(error.clone()),
+            None => Ok(Listed::No),
+        }
+    }
+
+    async fn fetch(&self) -> Result<HashMap<String, Listed>, UpstreamError> {
+        let down = |error: reqwest::Error| UpstreamError::Down(error.without_url().to_string());
+        let url = format!("http://{}/status-json.xsl", self.server.authority());
+        let mut answer = self
+            .http
+            .get(url)
+            .header("Via", &self.via)
+            .send()
+            .await
+            .map_err(down)?;
+        if answer.status().as_u16() == 508 {
+            return Err(UpstreamError::Loop);
+        }
+        if !answer.status().is_success() {
+            tracing::warn!(
+                status = answer.status().as_u16(),
+                "the upstream has no /status-json.xsl: every mount is tunnelled"
+            );
+            return Ok(HashMap::new());
+        }
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(down)? {
+            body.extend_from_slice(&part);
+            if body.len() > MAX_STATS {
+                tracing::warn!(
+                    "the upstream's /status-json.xsl is over {MAX_STATS} bytes: every mount is tunnelled"
+                );
+                return Ok(HashMap::new());
+            }
+        }
+        Ok(mounts(&body))
+    }
+}
+
+/// The mounts in a `/status-json.xsl`. Read source by source and leniently: Icecast's stylesheet does not always write
+/// valid JSON (a title of `nan` or `-`), and one odd title must not hide the other mounts.
+fn mounts(json: &[u8]) -> HashMap<String, Listed> {
+    const KEY: &str = "\"listenurl\":";
+    let text = String::from_utf8_lossy(json);
+    let mut list = HashMap::new();
+    // `authenticator` stands before `listenurl` in a source, after the brace that opens it.
+    let mut from = 0;
+    while let Some(at) = text[from..].find(KEY).map(|at| from + at) {
+        let before = &text[from..at];
+        let source = before.rfind('{').map_or(before, |open| &before[open..]);
+        let protected = source.contains("\"authenticator\":");
+        from = at + KEY.len();
+        let mut value = serde_json::Deserializer::from_str(&text[from..]).into_iter::<String>();
+        if let Some(Ok(listenurl)) = value.next()
+            && let Some(path) = path(&listenurl)
+        {
+            list.insert(
+                path,
+                if protected {
+                    Listed::Protected
+                } else {
+                    Listed::Open
+                },
+            );
+        }
+    }
+    list
+}
+
+/// The decoded path of a `listenurl`.
+fn path(listenurl: &str) -> Option<String> {
+    let rest = listenurl.split_once("://")?.1;
+    let path = &rest[rest.find('/')?..];
+    let decoded = percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .ok()?;
+    Some(decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_mounts_of_a_stock_server() {
+        let json = br#"{"icestats":{"admin":"x","source":[{"genre":"a","listenurl":"http://localhost:8000/live.mp3","title":"{\"listenurl\":","dummy":null},
+            {"authenticator":"htpasswd","listenurl":"http://localhost:8000/a%20b.ogg","title":nan,"dummy":null}]}}"#;
+        let list = mounts(json);
+        assert_eq!(list.get("/live.mp3"), Some(&Listed::Open));
+        assert_eq!(list.get("/a b.ogg"), Some(&Listed::Protected));
+        assert_eq!(list.len(), 2);
+    }
+
+    #[test]
+    fn reads_a_single_source_and_none() {
+        assert_eq!(
+            mounts(br#"{"icestats":{"source":{"listenurl":"http://h/x"}}}"#).len(),
+            1
+        );
+        assert!(mounts(br#"{"icestats":{"dummy":null}}"#).is_empty());
+        assert!(mounts(br#""listenurl":"#).is_empty());
+        assert!(mounts(b"\"listenurl\":\"http://h\"").is_empty());
+    }
+}
