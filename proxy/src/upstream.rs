@@ -41,13 +41,16 @@ pub(crate) enum UpstreamError {
     Loop,
 }
 
+/// The upstream's mounts by decoded path, or why they are not known.
+type Mounts = Result<HashMap<String, Listed>, UpstreamError>;
+
 /// A client of the upstream.
 #[derive(Debug)]
 pub(crate) struct Origin {
     server: Upstream,
     via: String,
     http: reqwest::Client,
-    mounts: Mutex<Option<(Instant, Result<HashMap<String, Listed>, UpstreamError>)>>,
+    mounts: Mutex<Option<(Instant, Mounts)>>,
 }
 
 impl Origin {
@@ -111,7 +114,7 @@ impl Origin {
         }
     }
 
-    async fn fetch(&self) -> Result<HashMap<String, Listed>, UpstreamError> {
+    async fn fetch(&self) -> Mounts {
         let down = |error: reqwest::Error| UpstreamError::Down(error.without_url().to_string());
         let url = format!("http://{}/status-json.xsl", self.server.authority());
         let mut answer = self
