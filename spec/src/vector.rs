@@ -41,7 +41,10 @@ pub struct Case<I, O> {
 
 /// A case as it stands in its file.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound = "I: Deserialize<'de>, O: Deserialize<'de>")]
+#[serde(
+    deny_unknown_fields,
+    bound = "I: Deserialize<'de>, O: Deserialize<'de>"
+)]
 struct Line<I, O> {
     id: String,
     requirement: String,

@@ -87,6 +87,8 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, FrameError> {
         let len = usize::try_from(len).map_err(|_| FrameError::TooLong(len))?;
         return Ok(Some((Head::Other { kind, len }, input.len() - rest.len())));
     }
+    // The offset may not reach into the next frame.
+    let whole = rest.len() as u64 >= len;
     match at(rest) {
         Ok((after, offset)) => {
             let len = len.saturating_sub((rest.len() - after.len()) as u64);
@@ -101,8 +103,10 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, FrameError> {
                 input.len() - after.len(),
             )))
         }
-        Err(Err::Incomplete(_)) => Ok(None),
-        Err(_) => Err(FrameError::Malformed("DATA beyond the largest offset")),
+        Err(Err::Incomplete(_)) if !whole => Ok(None),
+        Err(_) => Err(FrameError::Malformed(
+            "DATA beyond the largest offset, or without one",
+        )),
     }
 }
 

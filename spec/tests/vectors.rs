@@ -1,0 +1,149 @@
+//! The vectors can be read, and name requirements that there are.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a vector file that cannot be read stops the test"
+)]
+
+use std::collections::BTreeSet;
+
+use icecast_ext_spec::requirements;
+use icecast_ext_spec::vector::{self, Case, Piece};
+
+/// The ids and requirements of all cases.
+fn all() -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    fn add<I, O>(out: &mut Vec<(String, String)>, cases: &[Case<I, O>]) {
+        out.extend(
+            cases
+                .iter()
+                .map(|case| (case.id.clone(), case.requirement.clone())),
+        );
+    }
+    let parse = vector::parse().unwrap();
+    add(&mut out, &parse.resume_offset);
+    add(&mut out, &parse.query);
+    add(&mut out, &parse.stream_offset);
+    add(&mut out, &parse.stream_window);
+    add(&mut out, &parse.link);
+    add(&mut out, &parse.request_head);
+    add(&mut out, &parse.response_head);
+    add(&mut out, &parse.path);
+    add(&mut out, &parse.icy_body);
+    add(&mut out, &parse.icy_text);
+    add(&mut out, &vector::decisions().unwrap().cases);
+    add(&mut out, &vector::feeds().unwrap().feeds);
+    let sessions = vector::clients().unwrap().sessions;
+    out.extend(
+        sessions
+            .into_iter()
+            .map(|session| (session.id, session.requirement)),
+    );
+    let encode = vector::encode().unwrap();
+    let mut encoded = Vec::new();
+    add(&mut encoded, &encode.resume_offset);
+    add(&mut encoded, &encode.query);
+    add(&mut encoded, &encode.stream_offset);
+    add(&mut encoded, &encode.stream_window);
+    add(&mut encoded, &encode.link);
+    add(&mut encoded, &encode.icy_block);
+    add(&mut encoded, &encode.icy_aware);
+    out.extend(
+        encoded
+            .into_iter()
+            .map(|(id, requirement)| (format!("encode/{id}"), requirement)),
+    );
+    out
+}
+
+#[test]
+fn ids_are_unique_and_requirements_exist() {
+    let listed: BTreeSet<_> = requirements().unwrap().into_iter().map(|r| r.id).collect();
+    let mut seen = BTreeSet::new();
+    for (id, requirement) in all() {
+        assert!(listed.contains(&requirement), "{id}: {requirement}");
+        assert!(seen.insert(id.clone()), "{id} is there twice");
+    }
+}
+
+#[test]
+fn there_are_enough() {
+    assert!(all().len() > 500, "{}", all().len());
+    assert!(vector::decisions().unwrap().cases.len() > 100);
+    assert!(vector::feeds().unwrap().feeds.len() > 60);
+    assert!(vector::clients().unwrap().sessions.len() > 30);
+}
+
+#[test]
+fn hexadecimal_is_whole_octets() {
+    for case in vector::feeds().unwrap().feeds {
+        assert!(case.input.hex().is_some(), "{}", case.id);
+    }
+    for case in vector::parse().unwrap().icy_body {
+        assert!(case.input.hex.hex().is_some(), "{}", case.id);
+        if let Ok(expect) = case.expect {
+            assert!(expect.audio.hex().is_some(), "{}", case.id);
+        }
+    }
+}
+
+#[test]
+fn decisions_ask_mounts_that_there_are() {
+    let file = vector::decisions().unwrap();
+    for case in &file.cases {
+        assert!(file.mounts.contains_key(&case.input.mount), "{}", case.id);
+        assert!(case.expect.is_ok(), "{}", case.id);
+    }
+    for (name, mount) in &file.mounts {
+        for run in &mount.runs {
+            assert!(
+                run.begins <= run.first && run.first <= run.next,
+                "{name}: {}",
+                run.epoch
+            );
+            assert_eq!(
+                run.times.first().map(|time| time.0),
+                Some(run.begins),
+                "{name}"
+            );
+        }
+        let (last, before) = mount
+            .runs
+            .split_last()
+            .map_or((None, &[][..]), |(l, b)| (Some(l), b));
+        assert!(before.iter().all(|run| run.then.is_some()), "{name}");
+        assert!(
+            last.is_none_or(|run| !matches!(
+                run.then,
+                Some(vector::Successor::Declared | vector::Successor::Undeclared)
+            )),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn bodies_put_blocks_where_the_interval_says() {
+    for session in vector::clients().unwrap().sessions {
+        for answer in session.steps.iter().filter_map(|step| step.answer.as_ref()) {
+            let mut since = 0;
+            for piece in &answer.body {
+                match piece {
+                    Piece::Prelude(_) => {}
+                    Piece::Audio(octets) => since += octets,
+                    Piece::Block(_) | Piece::CutBlock(..) => {
+                        assert_eq!(
+                            answer.icy_metaint.map(u64::from),
+                            Some(since),
+                            "{}",
+                            session.id
+                        );
+                        since = 0;
+                    }
+                }
+            }
+            if let Some(metaint) = answer.icy_metaint {
+                assert!(since <= u64::from(metaint), "{}", session.id);
+            }
+        }
+    }
+}
