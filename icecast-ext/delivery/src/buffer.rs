@@ -122,3 +122,97 @@ impl Buffer {
         pieces.concat()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use icecast_ext_core::address::{Epoch, Offset, Position};
+    use icecast_ext_core::codec::Format;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mount::Mount;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Append(usize),
+        Publish,
+        Begin,
+        Read { back: usize, len: usize },
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            4 => (1_usize..3000).prop_map(Op::Append),
+            2 => Just(Op::Publish),
+            1 => Just(Op::Begin),
+            4 => (0_usize..12_000, 1_usize..9000).prop_map(|(back, len)| Op::Read { back, len }),
+        ]
+    }
+
+    fn position(epoch: u8, offset: usize) -> Position {
+        Position::new(
+            Epoch::from_bytes([epoch; 16]),
+            Offset::new(offset as u64).unwrap(),
+        )
+    }
+
+    proptest! {
+        /// The model keeps every byte of every run; the mount must say the same of those that it holds.
+        #[test]
+        fn a_mount_holds_what_was_appended_and_gives_back_any_part(ops in prop::collection::vec(op(), 1..80)) {
+            let cap = 6000;
+            let mount = Mount::new("/live", MountConfig { cap, window: Duration::from_secs(1 << 40), ..MountConfig::default() });
+            let mut runs: Vec<(Vec<u8>, usize)> = Vec::new();
+            let mut counter = 0_u32;
+            for op in [Op::Begin].into_iter().chain(ops) {
+                let last = runs.len();
+                match op {
+                    Op::Begin => {
+                        if let Some((bytes, published)) = runs.last_mut() {
+                            *published = bytes.len();
+                        }
+                        runs.push((Vec::new(), 0));
+                        mount.begin(RunStart {
+                            epoch: position(last as u8 + 1, 0).epoch,
+                            first: Offset::ZERO,
+                            declared: true,
+                            format: Format::Opaque,
+                            fields: Bytes::new(),
+                            prelude: None,
+                        });
+                    }
+                    Op::Append(len) => {
+                        let bytes: Vec<u8> = (0..len).map(|_| { counter += 1; (counter.wrapping_mul(0x9e37_79b9) >> 24) as u8 }).collect();
+                        runs[last - 1].0.extend_from_slice(&bytes);
+                        mount.append(&bytes, Some(u64::from(counter)));
+                    }
+                    Op::Publish => {
+                        mount.flush();
+                        let (bytes, published) = &mut runs[last - 1];
+                        *published = bytes.len();
+                    }
+                    Op::Read { back, len } => {
+                        let (bytes, published) = &runs[last - 1];
+                        prop_assert!(mount.tail(back) == bytes[bytes.len().saturating_sub(back)..] || bytes.len() > mount.held() as usize);
+                        let from = published.saturating_sub(back);
+                        let mut turn = Turn::default();
+                        mount.plan(Cursor::plain(position(last as u8, from), true, true), len, &mut turn);
+                        let got = turn.pieces().concat();
+                        let held = mount.with(|timeline| timeline.runs().next_back().unwrap().window);
+                        prop_assert_eq!(held.next.get() as usize, *published);
+                        if (held.first.get() as usize) <= from {
+                            prop_assert!(got == bytes[from..*published.min(&(from + len))], "{} bytes from {from}", got.len());
+                        } else {
+                            prop_assert!(got.is_empty());
+                        }
+                        let newest = mount.read().ring.newest();
+                        prop_assert!(mount.held() <= cap.max(newest), "{} held", mount.held());
+                        prop_assert_eq!(mount.held(), mount.with(Timeline::held));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -4,6 +4,9 @@
 //! sent more than a turn before the next in the queue has one. Listeners at the same place share a turn, made once under the
 //! mount's lock; no lock is held while sending.
 
+mod end;
+mod serve;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
@@ -11,16 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use icecast_ext_core::address::Session;
-use icecast_ext_core::plan::{Cursor, End};
+use icecast_ext_core::plan::Cursor;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::engine::{Admission, Ended, LoopHandle, Message, Reason, Shared};
+use crate::engine::{Admission, LoopHandle, Message, Reason, Shared};
 use crate::listener::{Listener, State};
 use crate::mount::Mount;
 use crate::socket::{self, Peer};
-use crate::turn::{Then, Turn};
+use crate::turn::Turn;
 
 const WAKE: Token = Token(usize::MAX);
 /// Turns between two looks at the epoll and the inbox.
@@ -304,226 +306,6 @@ impl Fanout {
             listener.queued = true;
             self.ready.push_back(key);
         }
-    }
-
-    // ---- what goes out ----
-
-    /// A listener's turn.
-    fn serve(&mut self, key: u32) {
-        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
-            return;
-        };
-        listener.queued = false;
-        let Some(Some(group)) = self.groups.get(listener.group as usize) else {
-            return;
-        };
-        if listener.state != State::Ready {
-            return;
-        }
-        let (from, limit) = (listener.cursor, self.shared.config.turn);
-        let (turn, closed) = if let Some(rest) = &listener.rest {
-            self.scratch.clear();
-            self.scratch.overhead(Bytes::clone(rest), from, from);
-            let closed = group.mount.plan(from, limit, &mut self.scratch);
-            (&self.scratch, closed)
-        } else {
-            let wanted = Some((listener.group, from));
-            let found = self.memos.iter().position(|memo| memo.made_for == wanted);
-            let index = found.unwrap_or_else(|| {
-                self.turns = self.turns.wrapping_add(1);
-                let index = self.turns % self.memos.len();
-                let memo = &mut self.memos[index];
-                memo.turn.clear();
-                memo.closed = group.mount.plan(from, limit, &mut memo.turn);
-                memo.made_for = wanted;
-                index
-            });
-            (&self.memos[index].turn, self.memos[index].closed)
-        };
-        let sent = match socket::send(&listener.socket, turn.pieces()) {
-            Ok(sent) => sent,
-            Err(error) => {
-                let reason = match Peer::from(&error) {
-                    Peer::Silent => Reason::Stuck,
-                    _ => Reason::PeerClosed,
-                };
-                return self.end(key, reason);
-            }
-        };
-        if sent == 0 && turn.bytes() > 0 {
-            return self.blocked(key, false);
-        }
-        let settled = turn.settle(from, sent);
-        listener.cursor = settled.cursor;
-        listener.rest = settled.rest.map(Box::new);
-        listener.sent += sent as u64;
-        listener.audio += settled.audio;
-        listener.stalled = false;
-        match settled.then {
-            None => self.blocked(key, true),
-            Some(Then::More) => {
-                listener.queued = true;
-                self.ready.push_back(key);
-            }
-            Some(Then::Wait) if closed => self.end(key, Reason::MountClosed),
-            Some(Then::Wait) if self.drain.is_some() => self.end(key, Reason::Shutdown),
-            Some(Then::Wait) => listener.state = State::Waiting,
-            Some(Then::End(End::Epoch)) => self.end(key, Reason::Epoch),
-            Some(Then::End(End::Evicted)) => self.end(key, Reason::Evicted),
-        }
-    }
-
-    /// The socket has no room. `progress`: it took something before it said so.
-    fn blocked(&mut self, key: u32, progress: bool) {
-        let stuck = self.stuck();
-        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
-            return;
-        };
-        if progress || !listener.stalled {
-            listener.since = self.now;
-        }
-        listener.stalled = true;
-        listener.state = State::Blocked;
-        if !listener.timed {
-            listener.timed = true;
-            let due = listener.since + stuck;
-            self.timers.push(Reverse((due, key, listener.seq)));
-        }
-    }
-
-    fn stuck(&self) -> u64 {
-        u64::try_from(self.shared.config.stuck.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn timers(&mut self) {
-        while let Some(&Reverse((due, key, seq))) = self.timers.peek()
-            && due <= self.now
-        {
-            self.timers.pop();
-            let stuck = self.stuck();
-            let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
-                continue;
-            };
-            if listener.seq != seq {
-                continue;
-            }
-            match listener.state {
-                State::Lingering => self.remove(key),
-                State::Blocked if listener.since + stuck <= self.now => {
-                    self.end(key, Reason::Stuck)
-                }
-                State::Blocked => {
-                    let due = listener.since + stuck;
-                    self.timers.push(Reverse((due, key, seq)));
-                }
-                State::Ready | State::Waiting => listener.timed = false,
-            }
-        }
-    }
-
-    // ---- how it ends ----
-
-    fn end(&mut self, key: u32, reason: Reason) {
-        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
-            return;
-        };
-        if listener.state == State::Lingering {
-            return self.remove(key);
-        }
-        let ended = Ended {
-            id: listener.id,
-            reason,
-            sent_bytes: listener.sent,
-            audio_bytes: listener.audio,
-            secs: (self.now / 1000).saturating_sub(u64::from(listener.joined)),
-        };
-        let linger = match reason {
-            Reason::PeerClosed => false,
-            Reason::Stuck | Reason::Replaced => {
-                socket::abort(&listener.socket);
-                false
-            }
-            Reason::Epoch | Reason::Evicted | Reason::MountClosed | Reason::Shutdown => {
-                socket::finish(&listener.socket);
-                true
-            }
-        };
-        listener.state = State::Lingering;
-        listener.rest = None;
-        let (group, member, kind, seq) =
-            (listener.group, listener.member, listener.kind, listener.seq);
-        let session = listener.session.take();
-        self.leave(group, member, session.map(|session| *session), kind);
-        self.handle().listeners.fetch_sub(1, Ordering::Relaxed);
-        if linger {
-            let wait = u64::try_from(self.shared.config.linger.as_millis()).unwrap_or(u64::MAX);
-            self.timers
-                .push(Reverse((self.now.saturating_add(wait), key, seq)));
-        } else {
-            self.remove(key);
-        }
-        (self.shared.ended)(ended);
-    }
-
-    /// Out of its group; the last one takes the group with it.
-    fn leave(
-        &mut self,
-        index: u32,
-        member: u32,
-        session: Option<Session>,
-        kind: crate::engine::Kind,
-    ) {
-        let Some(Some(group)) = self.groups.get_mut(index as usize) else {
-            return;
-        };
-        group.members.swap_remove(member as usize);
-        if let Some(&moved) = group.members.get(member as usize)
-            && let Some(Some(other)) = self.listeners.get_mut(moved as usize)
-        {
-            other.member = member;
-        }
-        let mount = &group.mount;
-        mount.count(kind, false);
-        if let Some(session) = session {
-            self.sessions.remove(&(mount.id(), session));
-            mount.forget(session);
-        }
-        if group.members.is_empty() {
-            mount
-                .interest
-                .fetch_and(!(1 << self.index), Ordering::SeqCst);
-            self.by_mount.remove(&mount.id());
-            self.groups[index as usize] = None;
-            for memo in &mut self.memos {
-                if memo.made_for.is_some_and(|(group, _)| group == index) {
-                    *memo = Memo::default();
-                }
-            }
-        }
-    }
-
-    /// Closes the socket.
-    fn remove(&mut self, key: u32) {
-        if let Some(mut listener) = self.listeners.get_mut(key as usize).and_then(Option::take) {
-            // Closing takes it out of the epoll as well; a descriptor that was duplicated elsewhere would stay in it.
-            let _ = self.poll.registry().deregister(&mut listener.socket);
-            self.free.push(key);
-            self.live -= 1;
-        }
-    }
-
-    /// True once the engine is shut down and nobody is left, or the time is over.
-    fn drained(&mut self) -> bool {
-        let Some(end) = self.drain else {
-            return false;
-        };
-        if self.live > 0 && Instant::now() >= end {
-            for key in 0..self.listeners.len() as u32 {
-                self.end(key, Reason::Shutdown);
-            }
-            return true;
-        }
-        self.live == 0
     }
 }
 

@@ -71,6 +71,14 @@ impl Ring {
         self.next
     }
 
+    /// Bytes of the newest chunk.
+    #[cfg(test)]
+    pub(crate) fn newest(&self) -> u64 {
+        self.chunks
+            .back()
+            .map_or(0, |chunk| chunk.bytes.len() as u64)
+    }
+
     /// Takes the oldest chunk out, if the one after it is older than `window` ms, or more than `cap` bytes are held. The
     /// newest chunk stays.
     pub(crate) fn evict(&mut self, window: u64, cap: u64) -> Option<Bytes> {

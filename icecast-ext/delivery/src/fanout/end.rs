@@ -1,0 +1,111 @@
+//! How a listener's response ends, and what is left to do then.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use icecast_ext_core::address::Session;
+
+use super::{Fanout, Memo};
+use crate::engine::{Ended, Kind, Reason};
+use crate::listener::State;
+use crate::socket;
+
+impl Fanout {
+    pub(super) fn end(&mut self, key: u32, reason: Reason) {
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        if listener.state == State::Lingering {
+            return self.remove(key);
+        }
+        let ended = Ended {
+            id: listener.id,
+            reason,
+            sent_bytes: listener.sent,
+            audio_bytes: listener.audio,
+            secs: (self.now / 1000).saturating_sub(u64::from(listener.joined)),
+        };
+        let linger = match reason {
+            Reason::PeerClosed => false,
+            Reason::Stuck | Reason::Replaced => {
+                socket::abort(&listener.socket);
+                false
+            }
+            Reason::Epoch | Reason::Evicted | Reason::MountClosed | Reason::Shutdown => {
+                socket::finish(&listener.socket);
+                true
+            }
+        };
+        listener.state = State::Lingering;
+        listener.rest = None;
+        let (group, member, kind, seq) =
+            (listener.group, listener.member, listener.kind, listener.seq);
+        let session = listener.session.take();
+        self.leave(group, member, session.map(|session| *session), kind);
+        self.handle().listeners.fetch_sub(1, Ordering::Relaxed);
+        if linger {
+            let wait = u64::try_from(self.shared.config.linger.as_millis()).unwrap_or(u64::MAX);
+            self.timers
+                .push(Reverse((self.now.saturating_add(wait), key, seq)));
+        } else {
+            self.remove(key);
+        }
+        (self.shared.ended)(ended);
+    }
+
+    /// Out of its group; the last one takes the group with it.
+    pub(super) fn leave(&mut self, index: u32, member: u32, session: Option<Session>, kind: Kind) {
+        let Some(Some(group)) = self.groups.get_mut(index as usize) else {
+            return;
+        };
+        group.members.swap_remove(member as usize);
+        if let Some(&moved) = group.members.get(member as usize)
+            && let Some(Some(other)) = self.listeners.get_mut(moved as usize)
+        {
+            other.member = member;
+        }
+        let mount = &group.mount;
+        mount.count(kind, false);
+        if let Some(session) = session {
+            self.sessions.remove(&(mount.id(), session));
+            mount.forget(session);
+        }
+        if group.members.is_empty() {
+            mount
+                .interest
+                .fetch_and(!(1 << self.index), Ordering::SeqCst);
+            self.by_mount.remove(&mount.id());
+            self.groups[index as usize] = None;
+            for memo in &mut self.memos {
+                if memo.made_for.is_some_and(|(group, _)| group == index) {
+                    *memo = Memo::default();
+                }
+            }
+        }
+    }
+
+    /// Closes the socket.
+    pub(super) fn remove(&mut self, key: u32) {
+        if let Some(mut listener) = self.listeners.get_mut(key as usize).and_then(Option::take) {
+            // Closing takes it out of the epoll as well; a descriptor that was duplicated elsewhere would stay in it.
+            let _ = self.poll.registry().deregister(&mut listener.socket);
+            self.free.push(key);
+            self.live -= 1;
+        }
+    }
+
+    /// True once the engine is shut down and nobody is left, or the time is over.
+    pub(super) fn drained(&mut self) -> bool {
+        let Some(end) = self.drain else {
+            return false;
+        };
+        if self.live > 0 && Instant::now() >= end {
+            for key in 0..self.listeners.len() as u32 {
+                self.end(key, Reason::Shutdown);
+            }
+            return true;
+        }
+        self.live == 0
+    }
+}

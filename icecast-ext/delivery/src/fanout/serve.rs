@@ -1,0 +1,127 @@
+//! A listener's turn, and those who take none.
+
+use std::cmp::Reverse;
+
+use bytes::Bytes;
+use icecast_ext_core::plan::End;
+
+use super::Fanout;
+use crate::engine::Reason;
+use crate::listener::State;
+use crate::socket::{self, Peer};
+use crate::turn::Then;
+
+impl Fanout {
+    /// A listener's turn.
+    pub(super) fn serve(&mut self, key: u32) {
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        listener.queued = false;
+        let Some(Some(group)) = self.groups.get(listener.group as usize) else {
+            return;
+        };
+        if listener.state != State::Ready {
+            return;
+        }
+        let (from, limit) = (listener.cursor, self.shared.config.turn);
+        let (turn, closed) = if let Some(rest) = &listener.rest {
+            self.scratch.clear();
+            self.scratch.overhead(Bytes::clone(rest), from, from);
+            let closed = group.mount.plan(from, limit, &mut self.scratch);
+            (&self.scratch, closed)
+        } else {
+            let wanted = Some((listener.group, from));
+            let found = self.memos.iter().position(|memo| memo.made_for == wanted);
+            let index = found.unwrap_or_else(|| {
+                self.turns = self.turns.wrapping_add(1);
+                let index = self.turns % self.memos.len();
+                let memo = &mut self.memos[index];
+                memo.turn.clear();
+                memo.closed = group.mount.plan(from, limit, &mut memo.turn);
+                memo.made_for = wanted;
+                index
+            });
+            (&self.memos[index].turn, self.memos[index].closed)
+        };
+        let sent = match socket::send(&listener.socket, turn.pieces()) {
+            Ok(sent) => sent,
+            Err(error) => {
+                let reason = match Peer::from(&error) {
+                    Peer::Silent => Reason::Stuck,
+                    _ => Reason::PeerClosed,
+                };
+                return self.end(key, reason);
+            }
+        };
+        if sent == 0 && turn.bytes() > 0 {
+            return self.blocked(key, false);
+        }
+        let settled = turn.settle(from, sent);
+        listener.cursor = settled.cursor;
+        listener.rest = settled.rest.map(Box::new);
+        listener.sent += sent as u64;
+        listener.audio += settled.audio;
+        listener.stalled = false;
+        match settled.then {
+            None => self.blocked(key, true),
+            Some(Then::More) => {
+                listener.queued = true;
+                self.ready.push_back(key);
+            }
+            Some(Then::Wait) if closed => self.end(key, Reason::MountClosed),
+            Some(Then::Wait) if self.drain.is_some() => self.end(key, Reason::Shutdown),
+            Some(Then::Wait) => listener.state = State::Waiting,
+            Some(Then::End(End::Epoch)) => self.end(key, Reason::Epoch),
+            Some(Then::End(End::Evicted)) => self.end(key, Reason::Evicted),
+        }
+    }
+
+    /// The socket has no room. `progress`: it took something before it said so.
+    pub(super) fn blocked(&mut self, key: u32, progress: bool) {
+        let stuck = self.stuck();
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        if progress || !listener.stalled {
+            listener.since = self.now;
+        }
+        listener.stalled = true;
+        listener.state = State::Blocked;
+        if !listener.timed {
+            listener.timed = true;
+            let due = listener.since + stuck;
+            self.timers.push(Reverse((due, key, listener.seq)));
+        }
+    }
+
+    fn stuck(&self) -> u64 {
+        u64::try_from(self.shared.config.stuck.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn timers(&mut self) {
+        while let Some(&Reverse((due, key, seq))) = self.timers.peek()
+            && due <= self.now
+        {
+            self.timers.pop();
+            let stuck = self.stuck();
+            let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+                continue;
+            };
+            if listener.seq != seq {
+                continue;
+            }
+            match listener.state {
+                State::Lingering => self.remove(key),
+                State::Blocked if listener.since + stuck <= self.now => {
+                    self.end(key, Reason::Stuck)
+                }
+                State::Blocked => {
+                    let due = listener.since + stuck;
+                    self.timers.push(Reverse((due, key, seq)));
+                }
+                State::Ready | State::Waiting => listener.timed = false,
+            }
+        }
+    }
+}
