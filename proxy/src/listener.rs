@@ -87,7 +87,7 @@ pub(crate) async fn serve(
     let start = match decide(server, station, tier, resume).await {
         Ok(start) => start,
         Err(refusal) => {
-            tracing::info!(peer = %connection.peer, mount = station.path, ?resume, %refusal, "refused");
+            tracing::info!(peer = %connection.peer, mount = station.path, from = ?resume.from, %refusal, "refused");
             let answer = match refusal {
                 Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
                 refusal => Answer::precondition(refusal, station.mount.window()),

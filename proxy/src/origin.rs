@@ -137,11 +137,15 @@ async fn source(
         let _ = connection.stream.shutdown().await;
     }
     station.mount.end();
+    lost(server, &station);
+}
+
+/// The mount has no source now: listeners wait for one.
+pub(crate) fn lost(server: &Arc<Server>, station: &Arc<Station>) {
     let since = Instant::now();
     station.set(Supply::Lost(since));
-    server
-        .tasks
-        .spawn(expire(server.clone(), station.clone(), since));
+    let expiry = expire(server.clone(), station.clone(), since);
+    server.tasks.spawn(expiry);
 }
 
 /// Reads the source's body into the mount; says why it ended.
@@ -201,7 +205,9 @@ async fn expire(server: Arc<Server>, station: Arc<Station>, since: Instant) {
     tokio::select! {
         () = server.stop.cancelled() => {}
         () = tokio::time::sleep(server.config.patience) => {
-            if station.supply() == Supply::Lost(since) {
+            // The seat is kept: a source that comes this moment is refused and comes again, to a new station.
+            if station.supply() == Supply::Lost(since) && let Some(seat) = station.take_seat() {
+                std::mem::forget(seat);
                 tracing::info!(mount = station.path, "no source came back: the mount ends");
                 server.stations.remove(&station);
                 server.close(&station);

@@ -92,13 +92,15 @@ impl Server {
             addresses.push(listener.local_addr()?);
             server.tasks.spawn(server.clone().accept(listener));
         }
-        let remembered = match &server.journal {
-            Some(journal) => journal.mounts(),
-            None => Vec::new(),
-        };
-        for path in remembered.iter().chain(&server.config.always) {
-            if server.upstream.is_some() {
-                server.station(path);
+        for path in server
+            .journal
+            .iter()
+            .flat_map(Journal::mounts)
+            .chain(server.config.always.clone())
+        {
+            let station = server.station(&path);
+            if server.upstream.is_none() {
+                origin::lost(&server, &station);
             }
         }
         Ok((server, addresses))

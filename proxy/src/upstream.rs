@@ -95,6 +95,14 @@ impl Origin {
             Ok(Ok(stream)) => stream,
         };
         let _ = stream.set_nodelay(true);
+        // A dead link is told from a source that pauses while the burst still overlaps the buffer.
+        let probes = socket2::TcpKeepalive::new()
+            .with_time(Duration::from_secs(1))
+            .with_interval(Duration::from_secs(1))
+            .with_retries(3);
+        if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&probes) {
+            tracing::debug!(%error, "no keepalive on an upstream connection");
+        }
         Ok(stream)
     }
 

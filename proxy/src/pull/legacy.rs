@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::{Body, Ended, Memory};
 use crate::station::{Station, Supply};
 
-/// A stream that is silent for so long is asked for again: its connection may be dead.
-const SILENCE: Duration = Duration::from_secs(5);
+/// A stream that is silent for so long is asked for again. Longer than Icecast's `source-timeout`: a source that pauses is
+/// Icecast's to judge, and a dead link is found by keepalive.
+const SILENCE: Duration = Duration::from_secs(30);
 /// A burst is complete, at most links, after so long.
 const FIRST_LOOK: Duration = Duration::from_millis(300);
 /// A burst that does not prove continuity by then never will.
