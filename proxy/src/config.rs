@@ -284,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_operators_page_is_a_configuration() {
+        let page = include_str!("../../docs/operators.md");
+        let example = page.split("```toml\n").nth(1).unwrap();
+        let example = example.split("```").next().unwrap();
+        let options: Options = toml::from_str(example).unwrap();
+        let config = Config::new(options, None).unwrap();
+        assert_eq!(config.listen.len(), 2);
+        assert_eq!(config.relays, ["http://relay-b.example:8100"]);
+        assert_eq!(config.always, ["/live.mp3"]);
+    }
+
+    #[test]
     fn an_unknown_option_in_the_file_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.toml");
