@@ -153,8 +153,8 @@ impl Timeline {
                 let kind = if spliced { Kind::Spliced } else { Kind::Exact };
                 self.begin_at(spot, kind, feed)
             }
-            // A child takes all there is of a stream that it does not know.
-            Place::Unknown if feed => missed(self.oldest(feed), None),
+            // A child takes all there is of a stream that it does not know (R-FEED-16).
+            Place::Unknown if feed && asked.miss == Miss::Oldest => missed(self.oldest(feed), None),
             Place::Unknown if asked.miss != Miss::Fail => missed(self.live(feed), None),
             Place::Gone {
                 asked: from,
