@@ -23,7 +23,7 @@ use crate::ticker::{self, Ticker};
 pub struct EngineConfig {
     /// Loops, at most 64; zero: one a core.
     pub loops: usize,
-    /// A socket that takes no byte for so long while bytes wait is cut (R-LAG-2). Lag alone never cuts.
+    /// A socket that takes no byte for so long while bytes wait is cut. Lag alone never cuts.
     pub stuck: Duration,
     /// At most about so many bytes for one listener before the next has its turn.
     pub turn: usize,
@@ -86,7 +86,7 @@ pub enum Reason {
     Evicted,
     /// Its socket took nothing for too long.
     Stuck,
-    /// Its client came back on another connection (R-SESS-2).
+    /// Its client came back on another connection (R-SESS-3).
     Replaced,
     /// [`Mount::close`]
     MountClosed,
@@ -309,7 +309,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Closes the connection that was answered with this session on this mount, if it is still there (R-SESS-2).
+    /// Closes the connection that was answered with this session on this mount, if it is still there (R-SESS-3).
     pub fn close_session(&self, mount: &Mount, session: Session) -> bool {
         let Some(index) = lock(&mount.sessions).remove(&session) else {
             return false;

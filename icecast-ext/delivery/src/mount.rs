@@ -287,7 +287,7 @@ impl Mount {
         look(&self.read().timeline)
     }
 
-    /// Where an answer to `asked` starts (R-RESUME-1).
+    /// Where an answer to `asked` starts.
     pub fn start(&self, asked: &Resume) -> Result<Start, Refusal> {
         self.read().timeline.start(asked)
     }

@@ -36,7 +36,8 @@ fn two_hundred_listeners_get_every_byte_from_where_they_joined() {
     mount.begin(run(1, 0));
     mount.append(&content(1, 0, 100_000), Some(0));
     mount.flush();
-    let total = 2_000_000;
+    let total = 1_000_000;
+    let whole = Arc::new(content(1, 0, total));
     let writer = {
         let mount = Arc::clone(&mount);
         thread::spawn(move || {
@@ -57,6 +58,7 @@ fn two_hundred_listeners_get_every_byte_from_where_they_joined() {
             engine.admit(admission).unwrap();
             thread::sleep(Duration::from_millis(random.below(4)));
             let slow = random.below(4) == 0;
+            let whole = Arc::clone(&whole);
             thread::spawn(move || {
                 let mut got = Vec::new();
                 let mut random = Random(i + 1);
@@ -73,8 +75,7 @@ fn two_hundred_listeners_get_every_byte_from_where_they_joined() {
                     }
                 }
                 assert!(got.starts_with(&head));
-                assert_content(1, from, &got[head.len()..], "a listener");
-                assert_eq!(from + (got.len() - head.len()) as u64, total);
+                assert!(got[head.len()..] == whole[from as usize..], "from {from}");
             })
         })
         .collect();
@@ -151,7 +152,7 @@ fn a_stuck_listener_is_cut_and_a_slow_one_is_not() {
     let mut admission = admission(server, &mount, whole);
     admission.id = 66;
     engine.admit(admission).unwrap();
-    let total = 12_000_000;
+    let total = 5_000_000;
     let reader = thread::spawn(move || {
         let got = read_to_end(&mut good);
         assert_content(1, 0, &got, "good");
