@@ -43,12 +43,13 @@ enum Tier {
 
 impl Station {
     /// What this request is to be told of the supply: `Live` if it is to be served.
-    pub(crate) async fn admits(&self, resume: &Resume) -> Supply {
+    pub(crate) async fn admits(&self, asked: Option<&Resume>) -> Supply {
         let settled = tokio::time::timeout(FIRST_BYTES, self.settled())
             .await
             .unwrap_or(Supply::Starting);
         // Whoever has heard this epoch is served from what is held, come what may.
-        let known = matches!(resume.from, From::At(at) if self.knows(at.epoch));
+        let known =
+            matches!(asked.map(|asked| asked.from), Some(From::At(at)) if self.knows(at.epoch));
         match settled {
             Supply::Lost(since)
                 if known || (since.elapsed() < FRESHLY_LOST && self.mount.window().is_some()) =>
@@ -67,8 +68,9 @@ pub(crate) async fn serve(
     station: &Arc<Station>,
     connection: Connection,
     request: &Request<'_>,
-    resume: &Resume,
+    asked: Option<Resume>,
 ) {
+    let resume = asked.unwrap_or(Resume::LIVE);
     if request.method == Method::Options {
         return preflight()
             .send(connection.stream, request.version, false)
@@ -81,10 +83,12 @@ pub(crate) async fn serve(
     } else {
         Tier::Stock
     };
-    if let Some(session) = resume.session {
+    if request.method == Method::Get
+        && let Some(session) = resume.session
+    {
         server.engine.close_session(&station.mount, session);
     }
-    let start = match decide(server, station, tier, resume).await {
+    let start = match decide(server, station, tier, asked).await {
         Ok(start) => start,
         Err(refusal) => {
             tracing::info!(peer = %connection.peer, mount = station.path, from = ?resume.from, %refusal, "refused");
@@ -157,14 +161,11 @@ async fn decide(
     server: &Server,
     station: &Station,
     tier: Tier,
-    resume: &Resume,
+    asked: Option<Resume>,
 ) -> Result<Start, Refusal> {
     let decision = || match tier {
-        Tier::Feed => {
-            let asked = matches!(resume.from, From::At(_)).then_some(resume);
-            station.mount.start_feed(asked)
-        }
-        _ => station.mount.start(resume),
+        Tier::Feed => station.mount.start_feed(asked.as_ref()),
+        _ => station.mount.start(&asked.unwrap_or(Resume::LIVE)),
     };
     let first = decision();
     if !matches!(first, Err(Refusal::Soon { .. } | Refusal::Empty)) {

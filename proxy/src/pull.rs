@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use icecast_ext_core::address::Position;
-use icecast_ext_core::field::{From, Miss, Resume};
+use icecast_ext_core::field::{From, Miss, Resume, STREAM_OFFSET, StreamOffset};
 use icecast_ext_core::frame;
 use icecast_ext_core::head::{Response, encode_path};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -177,14 +177,18 @@ async fn connected(
         .await?;
     let mut buffer = BytesMut::with_capacity(16 << 10);
     let deadline = Instant::now() + HEAD_TIME;
-    let (length, kind, lines) = loop {
+    let (length, kind, lines, spliced) = loop {
         if let Some((answer, length)) = Response::parse(&buffer)? {
             match answer.status {
                 200 => {}
                 508 => return Err(UpstreamError::Loop.into()),
                 status => return Err(Ended::Status(status)),
             }
-            break (length, Kind::of(&answer)?, lines(&answer));
+            let offset = answer
+                .field(STREAM_OFFSET)
+                .and_then(|value| StreamOffset::parse(&value).ok());
+            let spliced = offset.is_some_and(|offset| offset.spliced);
+            break (length, Kind::of(&answer)?, lines(&answer), spliced);
         }
         match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
             Err(_) => return Err(Ended::Silent(HEAD_TIME)),
@@ -196,7 +200,7 @@ async fn connected(
     let _ = buffer.split_to(length);
     let body = Body { stream, buffer };
     match kind {
-        Kind::Feed => feed::run(station, body, memory).await,
+        Kind::Feed => feed::run(station, body, spliced, memory).await,
         Kind::Legacy(shape) => legacy::run(station, body, shape, lines, memory).await,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Server {
 /// Whose request it is.
 enum Route {
     /// A mount that we serve.
-    Listener(Arc<Station>, Resume),
+    Listener(Arc<Station>, Option<Resume>),
     /// The upstream's.
     Tunnel,
     /// Answered at once.
@@ -192,7 +192,7 @@ impl Server {
         }
         match self.route(&request, &target.path, query).await {
             Route::Listener(station, resume) => {
-                listener::serve(self, &station, connection, &request, &resume).await
+                listener::serve(self, &station, connection, &request, resume).await
             }
             Route::Answer(answer) => self.refuse(connection, &request, &answer).await,
             Route::Tunnel => {
@@ -273,8 +273,7 @@ impl Server {
                 Err(error) => return Route::Answer(Answer::new(400, format!("{error}\n"))),
             },
         };
-        let resume = resume.unwrap_or(Resume::LIVE);
-        match station.admits(&resume).await {
+        match station.admits(resume.as_ref()).await {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {
                 Route::Answer(Answer::new(404, "no source is live on this mount\n"))

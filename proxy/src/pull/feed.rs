@@ -14,10 +14,12 @@ use crate::station::{self, Station, Supply};
 /// A parent that says nothing for so long is dead (R-FEED-12), or for two of its ticks if that is longer.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// Reads to the end.
+/// Reads to the end. `spliced`: the parent no longer holds the run that we asked for the end of, and says what a declared
+/// splice puts in its place.
 pub(super) async fn run(
     station: &Station,
     mut body: Body,
+    spliced: bool,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
     let mut decoder = Decoder::default();
@@ -25,12 +27,14 @@ pub(super) async fn run(
     let mut child = Child {
         station,
         opening: None,
+        spliced,
         splice: None,
     };
     let mut silence = SILENCE;
     loop {
         let bytes = body.next(silence).await?;
-        decoder.feed(bytes, &mut frames)?;
+        // What came before an error counts (R-FEED-15).
+        let fed = decoder.feed(bytes, &mut frames);
         for frame in frames.drain(..) {
             if let Frame::Format { tick_ms, .. } = &frame {
                 silence = SILENCE.max(Duration::from_millis(u64::from(*tick_ms) * 2));
@@ -41,6 +45,7 @@ pub(super) async fn run(
             }
             child.apply(frame);
         }
+        fed?;
         station.set(Supply::Live);
     }
 }
@@ -50,6 +55,8 @@ struct Child<'a> {
     station: &'a Station,
     /// A FORMAT whose PRELUDE may follow.
     opening: Option<Opening>,
+    /// What begins is the other side of a declared splice.
+    spliced: bool,
     /// The SPLICE before it.
     splice: Option<(bool, Position)>,
 }
@@ -105,8 +112,9 @@ impl Child<'_> {
             return;
         };
         let mount = &self.station.mount;
-        let splice = self.splice.take();
         let at = Position::new(opening.epoch, opening.offset);
+        let across = std::mem::take(&mut self.spliced).then_some((true, at));
+        let splice = self.splice.take().or(across);
         if splice.is_none() && self.station.received() == Some(at) {
             tracing::info!(mount = self.station.path, %at, "the feed goes on where it was cut");
             return;
