@@ -165,12 +165,9 @@ impl Cursor {
         let run = timeline.run_of(index + 1);
         let prelude = run.map(|run| run.prelude_at(splice.to.offset));
         let prelude = prelude.unwrap_or_default();
-        if let Body::Icy(icy) = &mut self.body {
-            // A prelude has no place between blocks that are counted in audio.
-            if !prelude.is_empty() {
-                return Step::End(End::Epoch);
-            }
-            icy.forget();
+        // A prelude has no place between blocks that are counted in audio (R-ICY-2).
+        if matches!(self.body, Body::Icy(_)) && !prelude.is_empty() {
+            return Step::End(End::Epoch);
         }
         self.at = splice.to;
         self.run = Some(next.id);

@@ -46,8 +46,9 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Ahead of the edge by no more than [`AHEAD`]: to be held up to [`HOLD`], then 412 (R-AHEAD-1).
-    #[error("offset {asked} is ahead of the edge {next}")]
+    /// Ahead of the edge by no more than [`AHEAD`], or at the end of an epoch whose successor is not known (R-SPLICE-9): to
+    /// be held up to [`HOLD`], then 412 (R-AHEAD-1).
+    #[error("offset {asked} is not below the edge {next}")]
     Soon {
         /// What was asked for, in the epoch that a declared splice leads to.
         asked: Offset,
@@ -94,9 +95,15 @@ struct Spot {
     offset: Offset,
 }
 
+impl Spot {
+    fn new(span: usize, offset: Offset) -> Self {
+        Self { span, offset }
+    }
+}
+
 /// Where a position asked for is.
 enum Place {
-    /// Held, or the edge, or the end of a run whose successor is not known yet.
+    /// Held, or the edge.
     Held { spot: Spot, spliced: bool },
     /// Gone, or never had. `asked` is the place that is missed.
     Gone { asked: Spot, resume: Spot },
@@ -110,7 +117,7 @@ impl Timeline {
     /// Where a listener's answer starts. For a request without any of our fields, `asked.from` is `Live`.
     ///
     /// # Errors
-    /// See [`Refusal`]. `miss=fail` refuses a lag beyond `max-lag` too.
+    /// See [`Refusal`].
     pub fn start(&self, asked: &Resume) -> Result<Start, Refusal> {
         self.decide(asked, false)
     }
@@ -145,10 +152,7 @@ impl Timeline {
             Place::Ahead(refusal) => Err(refusal),
             Place::Held { spot, spliced } => {
                 if let Some(live) = self.too_late(spot, asked.max_lag, feed) {
-                    return match asked.miss {
-                        Miss::Fail => Err(Refusal::Missed),
-                        Miss::Oldest | Miss::Live => missed(Ok(live), Some(spot)),
-                    };
+                    return missed(Ok(live), Some(spot));
                 }
                 let kind = if spliced { Kind::Spliced } else { Kind::Exact };
                 self.begin_at(spot, kind, feed)
@@ -159,7 +163,9 @@ impl Timeline {
             Place::Gone {
                 asked: from,
                 resume,
-            } if asked.miss == Miss::Oldest => missed(self.onward(resume, feed), Some(from)),
+            } if asked.miss == Miss::Oldest => {
+                missed(self.onward(resume, Some(position), feed), Some(from))
+            }
             Place::Gone { asked: from, .. } if asked.miss == Miss::Live => {
                 missed(self.live(feed), Some(from))
             }
@@ -185,16 +191,9 @@ impl Timeline {
         };
         let (mut offset, mut spliced) = (asked.offset, false);
         while let Some(span) = self.span(index) {
-            let spot = Spot {
-                span: index,
-                offset,
-            };
+            let spot = Spot::new(index, offset);
             if offset < span.first {
-                let offset = span.first;
-                let resume = Spot {
-                    span: index,
-                    offset,
-                };
+                let resume = Spot::new(index, span.first);
                 return Place::Gone {
                     asked: spot,
                     resume,
@@ -203,6 +202,10 @@ impl Timeline {
             let held = feed && self.run_of(index).is_some();
             let splice = match span.splice {
                 Some(splice) if offset > span.next || (offset == span.next && !held) => splice,
+                // What follows is not known (R-SPLICE-9). A feed waits inside its answer.
+                _ if offset == span.next && span.ended && !feed => {
+                    return Place::Ahead(self.ahead(offset, span.next));
+                }
                 _ if offset > span.next => return Place::Ahead(self.ahead(offset, span.next)),
                 _ => return Place::Held { spot, spliced },
             };
@@ -212,11 +215,7 @@ impl Timeline {
                 offset = splice.to.offset.saturating_add(beyond);
                 spliced = true;
             } else if splice.to.epoch != span.epoch {
-                let offset = splice.to.offset;
-                let resume = Spot {
-                    span: index,
-                    offset,
-                };
+                let resume = Spot::new(index, splice.to.offset);
                 return Place::Gone {
                     asked: spot,
                     resume,
@@ -238,9 +237,9 @@ impl Timeline {
 
     /// Where to go live instead, if `spot` lags more than allowed. Never back.
     fn too_late(&self, spot: Spot, max: Option<Duration>, feed: bool) -> Option<Spot> {
+        let max = max?.as_millis();
         let then = self.run_of(spot.span)?.time_at(spot.offset)?;
         let lag = self.edge_time()?.saturating_sub(then);
-        let max = max?.as_millis();
         let live = (u128::from(lag) > max).then(|| self.live(feed).ok())??;
         ((live.span, live.offset) > (spot.span, spot.offset)).then_some(live)
     }
@@ -273,29 +272,18 @@ impl Timeline {
         };
         match offset {
             Some(offset) => Ok(Spot { span, offset }),
-            None => self.onward(
-                Spot {
-                    span: span + 1,
-                    offset: Offset::ZERO,
-                },
-                feed,
-            ),
+            None => self.onward(Spot::new(span + 1, Offset::ZERO), None, feed),
         }
     }
 
     fn oldest(&self, feed: bool) -> Result<Spot, Refusal> {
-        let span = self.span_index(0);
-        self.onward(
-            Spot {
-                span,
-                offset: Offset::ZERO,
-            },
-            feed,
-        )
+        self.onward(Spot::new(self.span_index(0), Offset::ZERO), None, feed)
     }
 
-    /// The first place from `spot` on, in the timeline's order, where an answer may start.
-    fn onward(&self, spot: Spot, feed: bool) -> Result<Spot, Refusal> {
+    /// The first place from `spot` on, in the timeline's order, where an answer may start. In the epoch of `missed` not
+    /// before that (R-MISS-9).
+    fn onward(&self, spot: Spot, missed: Option<Position>, feed: bool) -> Result<Spot, Refusal> {
+        let mut blind = None;
         let held = spot.span.saturating_sub(self.span_index(0));
         for (index, run) in self.runs.iter().enumerate().skip(held) {
             let span = self.span_index(index);
@@ -305,21 +293,26 @@ impl Timeline {
                 Some(entry) => entry,
                 None => run.window.first,
             };
-            let exact = target.max(run.window.first);
-            let offset = if feed {
+            let floor = missed.filter(|missed| missed.epoch == run.epoch);
+            let floor = floor.map_or(run.window.first, |missed| missed.offset);
+            let target = target.max(floor).max(run.window.first);
+            let start = if feed {
                 let last = index + 1 == self.runs.len();
-                (last || !run.window.is_empty()).then_some(exact)
-            } else if entry == Some(exact) && exact < run.window.next {
+                (target < run.window.next || (last && target == run.window.next)).then_some(target)
+            } else if entry == Some(target) && target < run.window.next {
                 // A splice leads to a place where a listener may start, whether or not there is a mark.
                 entry
             } else {
                 run.sync_from(target)
             };
-            if let Some(offset) = offset {
-                return Ok(Spot { span, offset });
+            if let Some(offset) = start {
+                return Ok(Spot::new(span, offset));
+            }
+            if run.syncs.is_empty() && target < run.window.next {
+                blind = blind.or(Some(Spot::new(span, target)));
             }
         }
-        Err(Refusal::Empty)
+        blind.ok_or(Refusal::Empty)
     }
 
     /// Where the splice into a span leads.

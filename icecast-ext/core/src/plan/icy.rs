@@ -1,6 +1,6 @@
 //! ICY blocks between a listener's audio.
 
-use std::io::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use crate::address::Offset;
 use crate::icy::{self, MAX_BLOCK};
 use crate::timeline::{Run, Title};
 
-/// Titles before the one in force that an aware client's first block names, so that one that is cut often misses none.
+/// Titles before the one in force that an aware client's first block names, so that one that is cut often misses none
+/// (R-ICY-5).
 const HISTORY: usize = 7;
 
 /// Where a response is between two blocks.
@@ -18,8 +19,17 @@ pub(super) struct Icy {
     metaint: NonZeroU32,
     /// Audio bytes before the next block.
     left: u32,
-    /// The place of the last title shown, in the cursor's run.
-    shown: Option<Offset>,
+    shown: Shown,
+}
+
+/// What the blocks have said so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shown {
+    Nothing,
+    /// To an aware client: the titles up to the one at this offset.
+    UpTo(Offset),
+    /// To any other: a text with this hash. It may be longer gone than the response lasts.
+    Text(u64),
 }
 
 impl Icy {
@@ -27,7 +37,7 @@ impl Icy {
         Self {
             metaint,
             left: metaint.get(),
-            shown: None,
+            shown: Shown::Nothing,
         }
     }
 
@@ -43,64 +53,76 @@ impl Icy {
         self.left = u32::try_from(n).map_or(0, |n| self.left.saturating_sub(n));
     }
 
-    /// Another run: its titles are not shown yet. The phase goes on.
-    pub(super) fn forget(&mut self) {
-        self.shown = None;
-    }
-
     /// The block that stands before the byte at `at`.
     pub(super) fn block(&mut self, run: &Run, at: Offset, aware: bool) -> Bytes {
         self.left = self.metaint.get();
-        let Some(title) = run
-            .title_at(at)
-            .filter(|title| self.shown != Some(title.at))
-        else {
-            return Bytes::from_static(&[0]);
+        let Some(title) = run.title_at(at) else {
+            return empty();
         };
+        let shown = if aware {
+            Shown::UpTo(title.at)
+        } else {
+            Shown::Text(hash(&title.text))
+        };
+        let before = std::mem::replace(&mut self.shown, shown);
+        if before == shown {
+            return empty();
+        }
         if !aware {
-            self.shown = Some(title.at);
             return icy::block(&title.text);
         }
         let reached = run.titles.partition_point(|title| title.at <= at);
-        let text = match self.shown {
-            None => {
-                self.shown = Some(title.at);
-                let titles = run.titles.range(..reached).rev().take(1 + HISTORY);
-                as_many_as_fit(titles.map(placed)).concat()
+        let earlier = run.titles.range(..reached.saturating_sub(1)).rev();
+        let mut text = placed(title);
+        let mut add = |earlier: &Title| {
+            let more = placed(earlier);
+            let fits = text.len() + more.len() <= MAX_BLOCK;
+            if fits {
+                text.extend_from_slice(&more);
             }
-            Some(shown) => {
-                // The oldest first, should they ever be too many for one block: the others come with the next.
-                let seen = run.titles.partition_point(|title| title.at <= shown);
-                let titles = run.titles.range(seen..reached);
-                let mut texts = as_many_as_fit(titles.map(placed));
-                let last = seen + texts.len().max(1) - 1;
-                self.shown = run.titles.get(last).map(|title| title.at);
-                texts.reverse();
-                texts.concat()
+            fits
+        };
+        // What does not fit is left out, the oldest first (R-ICY-9).
+        let _all = match before {
+            Shown::UpTo(shown) => earlier.take_while(|title| title.at > shown).all(&mut add),
+            _ => {
+                let held = earlier.take_while(|title| title.at >= run.window.first);
+                held.take(HISTORY).all(&mut add)
             }
         };
         icy::block(&text)
     }
 }
 
-fn as_many_as_fit(texts: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut room = MAX_BLOCK;
-    texts
-        .map_while(|text| {
-            room = room.checked_sub(text.len())?;
-            Some(text)
-        })
-        .collect()
+/// Nothing has changed.
+fn empty() -> Bytes {
+    Bytes::from_static(&[0])
 }
 
-/// A title's text with its place (R-ICY-4).
+fn hash(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A title's text with its place (R-ICY-4), cut if the two do not fit into a block (R-ICY-9).
 fn placed(title: &Title) -> Vec<u8> {
-    let mut text = Vec::with_capacity(title.text.len() + 32);
+    let at = format!("StreamAt='{}';", title.at);
+    let room = MAX_BLOCK - at.len();
+    let mut text = Vec::with_capacity(title.text.len() + at.len() + 1);
     text.extend_from_slice(&title.text);
-    if text.last().is_some_and(|last| *last != b';') {
+    if !text.is_empty() && !text.ends_with(b";") {
         text.push(b';');
     }
-    // Writing to a vector cannot fail.
-    let _ = write!(text, "StreamAt='{}';", title.at);
+    if text.len() > room {
+        let mut cut = room - 2;
+        // Not within a character of UTF-8, which is at most four bytes.
+        while cut > room - 5 && text[cut] & 0xc0 == 0x80 {
+            cut -= 1;
+        }
+        text.truncate(cut);
+        text.extend_from_slice(b"';");
+    }
+    text.extend_from_slice(at.as_bytes());
     text
 }

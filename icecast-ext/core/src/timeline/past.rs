@@ -14,6 +14,7 @@ pub(crate) struct Span {
     pub(crate) first: Offset,
     /// The run's end so far.
     pub(crate) next: Offset,
+    pub(crate) ended: bool,
     pub(crate) splice: Option<Splice>,
 }
 
@@ -25,6 +26,7 @@ impl From<&Run> for Span {
             format: run.format,
             first: run.window.first,
             next: run.window.next,
+            ended: run.ended,
             splice: run.splice,
         }
     }
@@ -62,8 +64,9 @@ impl Timeline {
         }
     }
 
-    /// The span that a position belongs to: the newest one that holds it or ends there; else the oldest one that ends
-    /// after it (it is evicted, or in a gap); else the newest one of its epoch (it is ahead). `None`: an unknown epoch.
+    /// The span that a position belongs to: the newest one that holds it or ends there; else the current one if it is
+    /// ahead of that; else the oldest one that ends after it (it is evicted, or in a gap); else the newest one of its
+    /// epoch. `None`: an unknown epoch.
     pub(crate) fn find(&self, position: Position) -> Option<usize> {
         let (mut after, mut before) = (None, None);
         let held = self
@@ -87,6 +90,9 @@ impl Timeline {
                 return Some(index);
             }
         }
-        after.or(before)
+        before
+            .filter(|index| index + 1 == count)
+            .or(after)
+            .or(before)
     }
 }

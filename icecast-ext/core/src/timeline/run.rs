@@ -9,7 +9,6 @@ use super::Begin;
 use crate::address::{Epoch, Offset, Position, Window};
 use crate::codec::Format;
 use crate::frame::MAX_FRAME;
-use crate::icy::MAX_BLOCK;
 
 /// After so many bytes without a sync point a run is taken for one of an opaque format.
 pub const BLIND: u64 = 65_536;
@@ -17,8 +16,6 @@ pub const BLIND: u64 = 65_536;
 pub const MAX_TITLES: usize = 1024;
 /// Preludes remembered of a run; the oldest go first.
 pub const MAX_PRELUDES: usize = 64;
-/// The longest text of a title, so that `StreamAt` fits into its block.
-pub const MAX_TITLE: usize = MAX_BLOCK - 48;
 
 /// The time that `rate` looks back.
 const RATE_MS: u64 = 60_000;
@@ -122,7 +119,6 @@ impl Run {
     pub(super) fn title(&mut self, at: Offset, text: Bytes) {
         let fresh = self.window.next == self.start;
         let mut place = if fresh { at } else { at.max(self.window.next) };
-        let text = fitting(text);
         if let Some(last) = self.titles.back() {
             let repeated = at < self.window.next && at <= last.at;
             if last.text == text || repeated {
@@ -237,30 +233,21 @@ impl Run {
     pub(crate) fn sync_from(&self, at: Offset) -> Option<Offset> {
         let at = at.max(self.window.first);
         if self.is_blind() {
-            return (at <= self.window.next).then_some(at);
+            return (at < self.window.next).then_some(at);
         }
         let before = self.syncs.partition_point(|sync| *sync < at);
         let sync = self.syncs.get(before)?;
         (*sync <= self.window.next).then_some(*sync)
     }
 
-    /// Where a late joiner starts who wants `target`: at the first sync point from there on, else at the last one before.
+    /// Where a late joiner starts who wants `target`: at the first sync point from there on, else at the last one before,
+    /// else there (R-JOIN-3).
     pub(crate) fn join(&self, target: Offset) -> Option<Offset> {
-        self.sync_from(target).or_else(|| {
+        let before = || {
             let before = self.syncs.partition_point(|sync| *sync < target);
             self.syncs.get(before.checked_sub(1)?).copied()
-        })
+        };
+        let there = || (self.syncs.is_empty() && !self.window.is_empty()).then_some(target);
+        self.sync_from(target).or_else(before).or_else(there)
     }
-}
-
-/// The text, or as much of it as leaves room for `StreamAt`, its quote closed.
-fn fitting(text: Bytes) -> Bytes {
-    if text.len() <= MAX_TITLE {
-        return text;
-    }
-    let mut cut = MAX_TITLE - 2;
-    while cut > MAX_TITLE - 6 && text[cut] & 0xc0 == 0x80 {
-        cut -= 1;
-    }
-    Bytes::from([&text[..cut], b"';"].concat())
 }
