@@ -190,7 +190,9 @@ impl Timeline {
             return Place::Unknown;
         };
         let (mut offset, mut spliced) = (asked.offset, false);
-        while let Some(span) = self.span(index) {
+        // Each turn is one splice further, or a parent relay has told of a ring of them.
+        for _ in 0..=Self::PAST + self.runs.len() {
+            let Some(span) = self.span(index) else { break };
             let spot = Spot::new(index, offset);
             if offset < span.first {
                 let resume = Spot::new(index, span.first);
@@ -213,6 +215,8 @@ impl Timeline {
             if splice.declared {
                 let beyond = offset.since(span.next).unwrap_or(0);
                 offset = splice.to.offset.saturating_add(beyond);
+                let to = Position::new(splice.to.epoch, offset);
+                index = self.find(to).unwrap_or(index);
                 spliced = true;
             } else if splice.to.epoch != span.epoch {
                 let resume = Spot::new(index, splice.to.offset);

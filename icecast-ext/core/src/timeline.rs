@@ -191,10 +191,10 @@ impl Timeline {
         let Some(before) = self.runs.len().checked_sub(2) else {
             return;
         };
-        let (to, declared) = {
-            let run = &self.runs[before + 1];
-            (Position::new(run.epoch, offset), run.declared)
-        };
+        let run = &self.runs[before + 1];
+        let to = Position::new(run.epoch, offset);
+        // Within an epoch a position means itself, on either side of a gap.
+        let declared = run.declared && run.epoch != self.runs[before].epoch;
         let run = &mut self.runs[before];
         let end = run.window.next;
         run.splice.get_or_insert(Splice { end, to, declared });
