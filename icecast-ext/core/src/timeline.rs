@@ -87,11 +87,6 @@ impl Timeline {
             declared &= run.declared;
             self.runs.pop_back();
         }
-        // Without a place to start, the run that ends now has nothing for a listener of the run before.
-        if let Some(run) = self.runs.back() {
-            let end = run.window.next;
-            self.settle_at(end);
-        }
         self.ids = self.ids.saturating_add(1);
         let id = RunId(NonZeroU32::new(self.ids).unwrap_or(NonZeroU32::MIN));
         self.runs.push_back(Run::new(id, begin, declared));
@@ -180,24 +175,35 @@ impl Timeline {
         }
     }
 
-    /// Settles the splice into the current run, if its place is known.
+    /// Settles the splice into the current run, if its place is known, and the one into the run before: that has ended for
+    /// good now, and without a sync point it has nothing but its end for a listener of the run before it.
     fn settle(&mut self) {
-        if let Some(to) = self.runs.back().and_then(Run::entry) {
-            self.settle_at(to);
+        let Some(run) = self.runs.back().filter(|run| run.window.next != run.start) else {
+            return;
+        };
+        let (last, entry) = (self.runs.len() - 1, run.entry());
+        if let Some(before) = last.checked_sub(1) {
+            self.settle_at(before, self.runs[before].window.next);
+        }
+        if let Some(entry) = entry {
+            self.settle_at(last, entry);
         }
     }
 
-    fn settle_at(&mut self, offset: Offset) {
-        let Some(before) = self.runs.len().checked_sub(2) else {
+    fn settle_at(&mut self, index: usize, offset: Offset) {
+        let Some(before) = index.checked_sub(1) else {
             return;
         };
-        let run = &self.runs[before + 1];
+        if self.runs[before].splice.is_some() {
+            return;
+        }
+        let run = &self.runs[index];
         let to = Position::new(run.epoch, offset);
         // Within an epoch a position means itself, on either side of a gap.
         let declared = run.declared && run.epoch != self.runs[before].epoch;
         let run = &mut self.runs[before];
         let end = run.window.next;
-        run.splice.get_or_insert(Splice { end, to, declared });
+        run.splice = Some(Splice { end, to, declared });
     }
 
     // ---- the readers' side ----

@@ -4,11 +4,8 @@ use bytes::Bytes;
 
 use super::{Body, Cursor, End, Step};
 use crate::address::{Offset, Position};
-use crate::frame::Frame;
+use crate::frame::{Frame, MAX_DATA};
 use crate::timeline::{Run, Span, Timeline};
-
-/// The most audio in a DATA frame.
-const MAX_DATA: u64 = 65_536;
 
 /// Where a feed is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,6 +9,7 @@ use super::Begin;
 use crate::address::{Epoch, Offset, Position, Window};
 use crate::codec::Format;
 use crate::frame::MAX_FRAME;
+use crate::icy::MAX_BLOCK;
 
 /// After so many bytes without a sync point a run is taken for one of an opaque format.
 pub const BLIND: u64 = 65_536;
@@ -118,6 +119,7 @@ impl Run {
 
     pub(super) fn title(&mut self, at: Offset, text: Bytes) {
         let fresh = self.window.next == self.start;
+        let text = text.slice(..text.len().min(MAX_BLOCK));
         let mut place = if fresh { at } else { at.max(self.window.next) };
         if let Some(last) = self.titles.back() {
             let repeated = at < self.window.next && at <= last.at;
@@ -168,14 +170,14 @@ impl Run {
         gone
     }
 
-    /// Where the splice into this run leads, once that byte is held.
+    /// Where the splice into this run leads, once that byte is held (or, if a parent relay has said so, is the next).
     pub(super) fn entry(&self) -> Option<Offset> {
         let next = self.window.next;
         if next == self.start {
             return None;
         }
         if let Some(told) = self.told {
-            return (next > told).then_some(told);
+            return (next >= told).then_some(told);
         }
         let blind = self.start.saturating_add(BLIND);
         match self.syncs.front() {
