@@ -165,9 +165,12 @@ impl Cursor {
         let run = timeline.run_of(index + 1);
         let prelude = run.map(|run| run.prelude_at(splice.to.offset));
         let prelude = prelude.unwrap_or_default();
-        // A prelude has no place between blocks that are counted in audio (R-ICY-2).
-        if matches!(self.body, Body::Icy(_)) && !prelude.is_empty() {
-            return Step::End(End::Epoch);
+        if let Body::Icy(icy) = &mut self.body {
+            // A prelude has no place between blocks that are counted in audio (R-ICY-2).
+            if !prelude.is_empty() {
+                return Step::End(End::Epoch);
+            }
+            icy.forget();
         }
         self.at = splice.to;
         self.run = Some(next.id);

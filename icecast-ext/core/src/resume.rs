@@ -46,9 +46,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Ahead of the edge by no more than [`AHEAD`], or at the end of an epoch whose successor is not known (R-SPLICE-9): to
-    /// be held up to [`HOLD`], then 412 (R-AHEAD-1).
-    #[error("offset {asked} is not below the edge {next}")]
+    /// Ahead of the edge by no more than [`AHEAD`]: to be held up to [`HOLD`], then 412 (R-AHEAD-1).
+    #[error("offset {asked} is ahead of the edge {next}")]
     Soon {
         /// What was asked for, in the epoch that a declared splice leads to.
         asked: Offset,
@@ -103,7 +102,7 @@ impl Spot {
 
 /// Where a position asked for is.
 enum Place {
-    /// Held, or the edge.
+    /// Held, or the edge, or the end of a run whose successor is not known yet (R-SPLICE-9).
     Held { spot: Spot, spliced: bool },
     /// Gone, or never had. `asked` is the place that is missed.
     Gone { asked: Spot, resume: Spot },
@@ -152,7 +151,10 @@ impl Timeline {
             Place::Ahead(refusal) => Err(refusal),
             Place::Held { spot, spliced } => {
                 if let Some(live) = self.too_late(spot, asked.max_lag, feed) {
-                    return missed(Ok(live), Some(spot));
+                    return match asked.miss {
+                        Miss::Fail => Err(Refusal::Missed),
+                        Miss::Oldest | Miss::Live => missed(Ok(live), Some(spot)),
+                    };
                 }
                 let kind = if spliced { Kind::Spliced } else { Kind::Exact };
                 self.begin_at(spot, kind, feed)
@@ -204,10 +206,6 @@ impl Timeline {
             let held = feed && self.run_of(index).is_some();
             let splice = match span.splice {
                 Some(splice) if offset > span.next || (offset == span.next && !held) => splice,
-                // What follows is not known (R-SPLICE-9). A feed waits inside its answer.
-                _ if offset == span.next && span.ended && !feed => {
-                    return Place::Ahead(self.ahead(offset, span.next));
-                }
                 _ if offset > span.next => return Place::Ahead(self.ahead(offset, span.next)),
                 _ => return Place::Held { spot, spliced },
             };
@@ -287,7 +285,6 @@ impl Timeline {
     /// The first place from `spot` on, in the timeline's order, where an answer may start. In the epoch of `missed` not
     /// before that (R-MISS-9).
     fn onward(&self, spot: Spot, missed: Option<Position>, feed: bool) -> Result<Spot, Refusal> {
-        let mut blind = None;
         let held = spot.span.saturating_sub(self.span_index(0));
         for (index, run) in self.runs.iter().enumerate().skip(held) {
             let span = self.span_index(index);
@@ -312,11 +309,8 @@ impl Timeline {
             if let Some(offset) = start {
                 return Ok(Spot::new(span, offset));
             }
-            if run.syncs.is_empty() && target < run.window.next {
-                blind = blind.or(Some(Spot::new(span, target)));
-            }
         }
-        blind.ok_or(Refusal::Empty)
+        Err(Refusal::Empty)
     }
 
     /// Where the splice into a span leads.

@@ -18,7 +18,7 @@ use crate::codec::Format;
 use crate::field::StreamWindow;
 
 pub(crate) use past::Span;
-pub use run::{BLIND, MAX_PRELUDES, MAX_TITLES, Run, RunId, Splice, Title};
+pub use run::{BLIND, MAX_PRELUDES, MAX_TITLE, MAX_TITLES, Run, RunId, Splice, Title};
 
 /// What is known of a run when it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]

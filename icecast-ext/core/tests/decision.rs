@@ -191,17 +191,11 @@ fn the_end_of_an_epoch_waits_for_what_follows() {
     let mut timeline = radio();
     timeline.end();
     let asked = at(1, 1000, Miss::Oldest);
-    let soon = Err(Refusal::Soon {
-        asked: off(1000),
-        next: off(1000),
-    });
-    assert_eq!(timeline.start(&asked), soon);
-    assert_eq!(
-        started(&timeline, &at(1, 999, Miss::Oldest)),
-        (1, 999, Kind::Exact)
-    );
+    assert_eq!(started(&timeline, &asked), (1, 1000, Kind::Exact));
+    let beyond = timeline.start(&at(1, 1001, Miss::Oldest));
+    assert!(matches!(beyond, Err(Refusal::Soon { .. })));
     timeline.begin(begin(2, 0, true, Format::Ogg));
-    assert_eq!(timeline.start(&asked), soon);
+    assert_eq!(started(&timeline, &asked), (1, 1000, Kind::Exact));
     timeline.sync(off(0));
     timeline.grow(1);
     assert_eq!(started(&timeline, &asked), (2, 0, Kind::Spliced));
@@ -306,7 +300,7 @@ fn a_feed_starts_at_exact_bytes() {
         feed(Some(at(1, 10, Miss::Oldest))),
         (pos(1, 250), lost(240))
     );
-    assert_eq!(feed(Some(at(9, 10, Miss::Oldest))), (pos(2, 200), NO_MISS));
+    assert_eq!(feed(Some(at(9, 10, Miss::Oldest))), (pos(1, 250), NO_MISS));
     assert_eq!(
         timeline.start_feed(Some(&at(1, 10, Miss::Fail))),
         Err(Refusal::Missed)

@@ -186,7 +186,7 @@ impl World {
         let syncs = |o: &&u64| run.syncs.contains(o) || run.opaque;
         let after = held.iter().filter(syncs).find(|o| **o >= target);
         let before = || held.iter().filter(syncs).rfind(|o| **o < target);
-        Some((i, *after.or_else(before).unwrap_or(&target)))
+        Some((i, *after.or_else(before)?))
     }
 
     /// The first start in the timeline's order from (i, offset) on.
@@ -199,16 +199,8 @@ impl World {
             let run = &self.runs[j];
             (from(j).max(run.start)..run.next()).map(move |o| (j, o))
         });
-        let held = all.filter(|(j, o)| self.runs[*j].holds(*o));
-        let held: Vec<_> = held.collect();
-        let blind = |j: usize| {
-            let run = &self.runs[j];
-            !run.syncs.iter().any(|sync| run.holds(*sync))
-        };
-        let start = held.iter().find(|(j, o)| self.is_start(*j, *o));
-        start
-            .or_else(|| held.iter().find(|(j, _)| blind(*j)))
-            .copied()
+        let mut held = all.filter(|(j, o)| self.runs[*j].holds(*o));
+        held.find(|(j, o)| self.is_start(*j, *o))
     }
 
     fn lost(&self, from: (usize, u64), to: (usize, u64)) -> Option<u64> {
@@ -269,8 +261,8 @@ impl World {
                 return missed(Some((i, offset)), onward, true);
             };
             let run = &self.runs[i];
-            let open = i + 1 == self.runs.len() && !run.ended;
-            if open && offset == run.next() {
+            let next = self.runs.get(i + 1).and_then(|_| self.entry(i + 1));
+            if next.is_none() && offset == run.next() {
                 return Ok((name, offset, kind));
             }
             let Some(entry) = self.runs.get(i + 1).and_then(|_| self.entry(i + 1)) else {

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use common::{Event, Reader, World, begin, canonical, event, grow, off, pos, title};
 use icecast_ext_core::address::{Offset, Position};
 use icecast_ext_core::codec::Format;
-use icecast_ext_core::icy::{self, Deinterleaver, MAX_BLOCK, Part};
+use icecast_ext_core::icy::{self, Deinterleaver, Part};
 use icecast_ext_core::plan::{Cursor, End, Step};
-use icecast_ext_core::timeline::{Run, RunId, Timeline};
+use icecast_ext_core::timeline::{MAX_TITLE, Run, RunId, Timeline};
 use proptest::prelude::*;
 
 /// What a listener that is carried over gets from `from` on: (run, first, end, the prelude before).
@@ -111,16 +111,16 @@ proptest! {
         let (got, blocks) = taken_apart(reader.got, metaint);
         let spans = carried(&world.timeline, start);
         prop_assert_eq!(&got, &audio(&world.timeline, &spans, false));
-        // Before each byte at which a block is due: the title in force, if it is another text than the last.
-        let (mut expected, mut last, mut count) = (Vec::new(), Bytes::new(), 0_u64);
+        // Before each byte at which a block is due: the title in force, if it has not been shown.
+        let (mut expected, mut last, mut count) = (Vec::new(), None, 0_u64);
         for (id, first, end, _) in spans {
             let run = world.timeline.run(id).unwrap();
             for at in first..end {
                 if count > 0 && count.is_multiple_of(u64::from(metaint.get()))
-                    && let Some(title) = run.title_at(off(at)).filter(|title| title.text != last)
+                    && let Some(title) = run.title_at(off(at)).filter(|title| last != Some((id, title.at)))
                 {
-                    last = title.text.clone();
-                    expected.push((count, last.clone()));
+                    last = Some((id, title.at));
+                    expected.push((count, title.text.clone()));
                 }
                 count += 1;
             }
@@ -268,19 +268,41 @@ fn a_block_holds_what_fits_and_its_newest_title_always() {
         grow(&mut timeline, 5);
     }
     let long = format!("StreamTitle='{}';", "é".repeat(2033));
-    assert_eq!(long.len(), MAX_BLOCK + 1);
-    timeline.title(
-        off(500),
-        Bytes::from(long[..MAX_BLOCK].to_string().into_bytes()),
-    );
+    timeline.title(off(500), Bytes::from(long));
     grow(&mut timeline, 600);
-    assert_eq!(block(&timeline, false).len(), MAX_BLOCK);
     let aware = block(&timeline, true);
     let named = icy::titles(&aware);
     assert_eq!(named.len(), 1);
     assert_eq!(named[0].at, Some(off(500)));
     assert!(std::str::from_utf8(named[0].title).is_ok());
-    assert!(named[0].title.len() > 4000);
+    assert!(named[0].title.len() > MAX_TITLE - 20);
+    assert!(block(&timeline, false).len() <= MAX_TITLE);
+}
+
+#[test]
+fn titles_that_do_not_fit_come_with_the_next_block() {
+    let mut timeline = Timeline::new(0);
+    timeline.begin(begin(1, 0, false, Format::Mpeg));
+    let metaint = NonZeroU32::new(1000).unwrap();
+    let mut reader = Reader::new(Cursor::icy(pos(1, 0), metaint, true, true));
+    timeline.title(off(0), title(0));
+    grow(&mut timeline, 1100);
+    for n in 1..=250_u8 {
+        timeline.title(timeline.edge().unwrap().offset, title(n));
+        grow(&mut timeline, 3);
+    }
+    grow(&mut timeline, 3000);
+    reader.read(&timeline, 0, |len| len);
+    let (_, blocks) = taken_apart(reader.got, metaint);
+    let mut told = Vec::new();
+    for (_, text) in &blocks {
+        let named = icy::titles(text);
+        let places: Vec<u64> = named.iter().map(|named| named.at.unwrap().get()).collect();
+        assert!(places.is_sorted_by(|a, b| a > b));
+        told.extend(places.into_iter().rev());
+    }
+    assert_eq!(told.len(), 251);
+    assert!(told.is_sorted_by(|a, b| a < b));
 }
 
 #[test]

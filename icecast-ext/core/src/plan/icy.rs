@@ -1,6 +1,7 @@
 //! ICY blocks between a listener's audio.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
+use std::iter;
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
@@ -19,17 +20,8 @@ pub(super) struct Icy {
     metaint: NonZeroU32,
     /// Audio bytes before the next block.
     left: u32,
-    shown: Shown,
-}
-
-/// What the blocks have said so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Shown {
-    Nothing,
-    /// To an aware client: the titles up to the one at this offset.
-    UpTo(Offset),
-    /// To any other: a text with this hash. It may be longer gone than the response lasts.
-    Text(u64),
+    /// The place of the last title shown, in the cursor's run.
+    shown: Option<Offset>,
 }
 
 impl Icy {
@@ -37,7 +29,7 @@ impl Icy {
         Self {
             metaint,
             left: metaint.get(),
-            shown: Shown::Nothing,
+            shown: None,
         }
     }
 
@@ -53,76 +45,66 @@ impl Icy {
         self.left = u32::try_from(n).map_or(0, |n| self.left.saturating_sub(n));
     }
 
+    /// Another run: its titles are not shown yet. The phase goes on.
+    pub(super) fn forget(&mut self) {
+        self.shown = None;
+    }
+
     /// The block that stands before the byte at `at`.
     pub(super) fn block(&mut self, run: &Run, at: Offset, aware: bool) -> Bytes {
         self.left = self.metaint.get();
-        let Some(title) = run.title_at(at) else {
-            return empty();
+        let Some(title) = run
+            .title_at(at)
+            .filter(|title| self.shown != Some(title.at))
+        else {
+            return Bytes::from_static(&[0]);
         };
-        let shown = if aware {
-            Shown::UpTo(title.at)
-        } else {
-            Shown::Text(hash(&title.text))
-        };
-        let before = std::mem::replace(&mut self.shown, shown);
-        if before == shown {
-            return empty();
-        }
         if !aware {
+            self.shown = Some(title.at);
             return icy::block(&title.text);
         }
         let reached = run.titles.partition_point(|title| title.at <= at);
-        let earlier = run.titles.range(..reached.saturating_sub(1)).rev();
-        let mut text = placed(title);
-        let mut add = |earlier: &Title| {
-            let more = placed(earlier);
-            let fits = text.len() + more.len() <= MAX_BLOCK;
-            if fits {
-                text.extend_from_slice(&more);
-            }
-            fits
-        };
-        // What does not fit is left out, the oldest first (R-ICY-9).
-        let _all = match before {
-            Shown::UpTo(shown) => earlier.take_while(|title| title.at > shown).all(&mut add),
-            _ => {
+        let text = match self.shown {
+            None => {
+                self.shown = Some(title.at);
+                let earlier = run.titles.range(..reached - 1).rev();
                 let held = earlier.take_while(|title| title.at >= run.window.first);
-                held.take(HISTORY).all(&mut add)
+                as_many_as_fit(iter::once(title).chain(held.take(HISTORY))).concat()
+            }
+            Some(shown) => {
+                // The oldest first, should they be too many for one block: the others come with the next (R-ICY-6).
+                let seen = run.titles.partition_point(|title| title.at <= shown);
+                let mut texts = as_many_as_fit(run.titles.range(seen..reached));
+                let last = seen + texts.len().saturating_sub(1);
+                self.shown = run.titles.get(last).map(|title| title.at);
+                texts.reverse();
+                texts.concat()
             }
         };
         icy::block(&text)
     }
 }
 
-/// Nothing has changed.
-fn empty() -> Bytes {
-    Bytes::from_static(&[0])
+/// Texts with their places, of the first titles that go into a block together.
+fn as_many_as_fit<'a>(titles: impl Iterator<Item = &'a Title>) -> Vec<Vec<u8>> {
+    let mut room = MAX_BLOCK;
+    titles
+        .map_while(|title| {
+            let text = placed(title);
+            room = room.checked_sub(text.len())?;
+            Some(text)
+        })
+        .collect()
 }
 
-fn hash(text: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A title's text with its place (R-ICY-4), cut if the two do not fit into a block (R-ICY-9).
+/// A title's text with its place (R-ICY-4).
 fn placed(title: &Title) -> Vec<u8> {
-    let at = format!("StreamAt='{}';", title.at);
-    let room = MAX_BLOCK - at.len();
-    let mut text = Vec::with_capacity(title.text.len() + at.len() + 1);
+    let mut text = Vec::with_capacity(title.text.len() + 32);
     text.extend_from_slice(&title.text);
-    if !text.is_empty() && !text.ends_with(b";") {
+    if text.last().is_some_and(|last| *last != b';') {
         text.push(b';');
     }
-    if text.len() > room {
-        let mut cut = room - 2;
-        // Not within a character of UTF-8, which is at most four bytes.
-        while cut > room - 5 && text[cut] & 0xc0 == 0x80 {
-            cut -= 1;
-        }
-        text.truncate(cut);
-        text.extend_from_slice(b"';");
-    }
-    text.extend_from_slice(at.as_bytes());
+    // Writing to a vector cannot fail.
+    let _ = write!(text, "StreamAt='{}';", title.at);
     text
 }

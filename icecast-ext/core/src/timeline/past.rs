@@ -14,7 +14,6 @@ pub(crate) struct Span {
     pub(crate) first: Offset,
     /// The run's end so far.
     pub(crate) next: Offset,
-    pub(crate) ended: bool,
     pub(crate) splice: Option<Splice>,
 }
 
@@ -26,7 +25,6 @@ impl From<&Run> for Span {
             format: run.format,
             first: run.window.first,
             next: run.window.next,
-            ended: run.ended,
             splice: run.splice,
         }
     }

@@ -15,6 +15,8 @@ use crate::icy::MAX_BLOCK;
 pub const BLIND: u64 = 65_536;
 /// Titles remembered of a run; the oldest go first.
 pub const MAX_TITLES: usize = 1024;
+/// The longest text of a title, so that `StreamAt` fits into its block (R-ICY-9).
+pub const MAX_TITLE: usize = MAX_BLOCK - 48;
 /// Preludes remembered of a run; the oldest go first.
 pub const MAX_PRELUDES: usize = 64;
 
@@ -119,7 +121,7 @@ impl Run {
 
     pub(super) fn title(&mut self, at: Offset, text: Bytes) {
         let fresh = self.window.next == self.start;
-        let text = text.slice(..text.len().min(MAX_BLOCK));
+        let text = fitting(text);
         let mut place = if fresh { at } else { at.max(self.window.next) };
         if let Some(last) = self.titles.back() {
             let repeated = at < self.window.next && at <= last.at;
@@ -224,7 +226,7 @@ impl Run {
         (ms >= RATE_MIN_MS && rate > 0).then_some(rate)
     }
 
-    /// Any byte is as good a start as any other.
+    /// Any byte is as good a start as any other (R-JOIN-9).
     fn is_blind(&self) -> bool {
         self.syncs.is_empty()
             && !self.window.is_empty()
@@ -242,14 +244,26 @@ impl Run {
         (*sync <= self.window.next).then_some(*sync)
     }
 
-    /// Where a late joiner starts who wants `target`: at the first sync point from there on, else at the last one before,
-    /// else there (R-JOIN-3).
+    /// Where a late joiner starts who wants `target`: at the first sync point from there on, else at the last one before
+    /// (R-JOIN-3).
     pub(crate) fn join(&self, target: Offset) -> Option<Offset> {
         let before = || {
             let before = self.syncs.partition_point(|sync| *sync < target);
             self.syncs.get(before.checked_sub(1)?).copied()
         };
-        let there = || (self.syncs.is_empty() && !self.window.is_empty()).then_some(target);
-        self.sync_from(target).or_else(before).or_else(there)
+        self.sync_from(target).or_else(before)
     }
+}
+
+/// The text, or as much of it as may be kept, its quote closed.
+fn fitting(text: Bytes) -> Bytes {
+    if text.len() <= MAX_TITLE {
+        return text;
+    }
+    let mut cut = MAX_TITLE - 2;
+    // Not within a character of UTF-8, which is at most four bytes.
+    while cut > MAX_TITLE - 6 && text[cut] & 0xc0 == 0x80 {
+        cut -= 1;
+    }
+    Bytes::from([&text[..cut], b"';"].concat())
 }
