@@ -31,6 +31,9 @@ pub struct EngineConfig {
     pub linger: Duration,
     /// The kernel holds four ticks of audio unsent, and at least so many bytes.
     pub send_buffer: usize,
+    /// All back buffers together hold no more bytes than this; zero: a quarter of the machine's memory. Beyond it mounts without
+    /// listeners shrink first.
+    pub memory: u64,
 }
 
 impl Default for EngineConfig {
@@ -41,6 +44,7 @@ impl Default for EngineConfig {
             turn: 256 << 10,
             linger: Duration::from_secs(2),
             send_buffer: 64 << 10,
+            memory: 0,
         }
     }
 }
@@ -171,6 +175,7 @@ pub(crate) struct Shared {
     pub(crate) ticker: Ticker,
     pub(crate) config: EngineConfig,
     pub(crate) ended: Box<dyn Fn(Ended) + Send + Sync>,
+    mounts: Mutex<Vec<Weak<Mount>>>,
 }
 
 impl fmt::Debug for Shared {
@@ -182,6 +187,14 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// The mounts that somebody holds.
+    pub(crate) fn mounts(&self) -> Vec<Arc<Mount>> {
+        lock(&self.mounts)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
     /// Calls `with` with the index of each loop that has listeners of `mount`.
     pub(crate) fn each_interested(&self, mount: &Mount, mut with: impl FnMut(usize)) {
         let mut left = mount.interest.load(Ordering::SeqCst);
@@ -209,7 +222,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    mounts: Mutex<Vec<Weak<Mount>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopped: AtomicBool,
 }
@@ -239,10 +251,10 @@ impl Engine {
             ticker: Ticker::new(),
             config,
             ended: Box::new(ended),
+            mounts: Mutex::default(),
         });
         let engine = Self {
             shared: Arc::clone(&shared),
-            mounts: Mutex::default(),
             threads: Mutex::default(),
             stopped: AtomicBool::new(false),
         };
@@ -277,7 +289,7 @@ impl Engine {
     pub fn adopt(&self, mount: &Arc<Mount>) {
         if mount.shared.set(Arc::clone(&self.shared)).is_ok() {
             self.shared.ticker.add(mount);
-            let mut mounts = lock(&self.mounts);
+            let mut mounts = lock(&self.shared.mounts);
             mounts.retain(|mount| mount.strong_count() > 0);
             mounts.push(Arc::downgrade(mount));
         }
@@ -335,7 +347,7 @@ impl Engine {
             return;
         }
         self.shared.ticker.stop();
-        for mount in lock(&self.mounts)
+        for mount in lock(&self.shared.mounts)
             .drain(..)
             .filter_map(|mount| mount.upgrade())
         {

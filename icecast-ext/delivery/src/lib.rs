@@ -10,6 +10,7 @@
 //! | `buffer` | what readers see: timeline and ring, and a listener's next turn of it |
 //! | [`mount`] | one writer, many readers |
 //! | [`journal`] | the buffer on disk |
+//! | `budget` | memory over all mounts: idle ones shrink first |
 //! | `ticker` | publishes every mount once a tick, staggered |
 //! | [`engine`] | the loops, admission, how listeners ended |
 //! | `fanout` | a loop |
@@ -38,6 +39,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod budget;
 mod buffer;
 pub mod engine;
 mod error;

@@ -92,6 +92,8 @@ pub struct Mount {
     pub(crate) journal: Mutex<Option<MountJournal>>,
     tick: AtomicU32,
     rate: AtomicU64,
+    /// What the budget over all mounts leaves.
+    allowance: AtomicU64,
     kinds: [AtomicUsize; 3],
     /// Loops that have listeners of this mount, a bit each.
     pub(crate) interest: AtomicU64,
@@ -122,6 +124,7 @@ impl Mount {
             journal: Mutex::default(),
             tick: AtomicU32::new(0),
             rate: AtomicU64::new(0),
+            allowance: AtomicU64::new(u64::MAX),
             kinds: Default::default(),
             interest: AtomicU64::new(0),
             sessions: Sessions::default(),
@@ -262,12 +265,26 @@ impl Mount {
         let rate = {
             let mut buffer = self.write();
             buffer.grow(&batch);
-            buffer.evict(self.window_ms(), self.config.cap, &mut gone);
+            buffer.evict(self.window_ms(), self.cap(), &mut gone);
             buffer.timeline.window().and_then(|window| window.rate)
         };
         self.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
         self.record(|| Record::Batch(batch));
         true
+    }
+
+    fn cap(&self) -> u64 {
+        self.config.cap.min(self.allowance.load(Ordering::Relaxed))
+    }
+
+    /// Holds no more than `bytes` (and one chunk's) from now on, or [`MountConfig::cap`] if that is less.
+    pub(crate) fn allow(&self, bytes: u64) {
+        self.allowance.store(bytes, Ordering::Relaxed);
+        if self.held() > bytes {
+            let mut gone = Vec::new();
+            let _order = lock(&self.writing);
+            self.write().evict(self.window_ms(), self.cap(), &mut gone);
+        }
     }
 
     pub(crate) fn window_ms(&self) -> u64 {

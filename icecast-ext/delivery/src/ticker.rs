@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::budget::Budget;
 use crate::engine::Shared;
 use crate::mount::Mount;
 
@@ -148,12 +149,14 @@ impl Ticker {
 /// The ticker's thread.
 pub(crate) fn run(shared: &Shared) {
     let mut dirty = vec![Vec::new(); shared.loops.len()];
+    let mut budget = Budget::new(shared.config.memory);
     loop {
         let due = shared.ticker.wait();
         if due.is_empty() {
             return;
         }
         let now = Instant::now();
+        budget.balance(now, || shared.mounts());
         for Due { at, mount, regular } in due {
             let Some(held) = mount.upgrade() else {
                 continue;
