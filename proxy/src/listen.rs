@@ -3,10 +3,11 @@
 mod report;
 mod words;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use icecast_ext_client::{Error, Event, Listener, Miss};
 use icecast_ext_core::address::{Offset, Position};
@@ -194,6 +195,9 @@ struct Output {
 impl Output {
     async fn open(options: &Options) -> anyhow::Result<Self> {
         let sink: Box<dyn AsyncWrite + Unpin + Send> = match &options.output {
+            None if std::io::stdout().is_terminal() => bail!(
+                "this would print audio on the terminal: pipe it into a player (| mpv -), or name a file with -o FILE"
+            ),
             None => Box::new(tokio::io::stdout()),
             Some(path) => {
                 let file = tokio::fs::File::create(path).await;
