@@ -335,6 +335,8 @@ fn the_decision_takes_less_than_a_microsecond() {
         assert_eq!(start.kind, Kind::Exact);
     }
     let each = begun.elapsed() / u32::try_from(rounds).unwrap();
-    // Without optimisation and on a busy machine; the release build is a tenth of that.
-    assert!(each < Duration::from_micros(20), "{each:?}");
+    // Unoptimised, and while other tests run, it takes some ten times as long.
+    let limit = if cfg!(debug_assertions) { 20 } else { 1 };
+    println!("{each:?} a decision");
+    assert!(each < Duration::from_micros(limit), "{each:?}");
 }
