@@ -23,7 +23,7 @@ use crate::{listener, origin, pull, tunnel};
 /// Mounts that are served at once, at most: a path is not a mount, and a stranger must not fill our memory.
 const MAX_MOUNTS: usize = 4096;
 /// Connections that wait to be accepted.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 /// All that the rooms share.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Server {
         });
         let mut addresses = Vec::new();
         for address in &server.config.listen {
-            let listener = bind(*address).with_context(|| {
+            let listener = bind(*address, &server.config.listen).with_context(|| {
                 format!("cannot listen on {address}: is it in use, or are you not allowed to?")
             })?;
             addresses.push(listener.local_addr()?);
@@ -332,14 +332,43 @@ impl Server {
     }
 }
 
-/// A listening socket that another process may take over at once, with a backlog for a storm of reconnects.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()
-    } else {
-        tokio::net::TcpSocket::new_v6()
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+/// A listening socket that another process may take over at once, with a backlog for a storm of reconnects. `[::]` takes
+/// IPv4 too, unless `all` has a socket of its own for that.
+fn bind(address: SocketAddr, all: &[SocketAddr]) -> std::io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        let beside = all
+            .iter()
+            .any(|other| other.is_ipv4() && other.port() == address.port());
+        socket.set_only_v6(beside)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_families_listen_on_one_port() {
+        let v4 = bind(SocketAddr::from(([0, 0, 0, 0], 0)), &[]).unwrap();
+        let port = v4.local_addr().unwrap().port();
+        let all = [
+            SocketAddr::from(([0, 0, 0, 0], port)),
+            SocketAddr::from(([0u16; 8], port)),
+        ];
+        match bind(all[1], &all) {
+            Ok(v6) => assert!(v6.local_addr().unwrap().is_ipv6()),
+            Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
 }
