@@ -167,7 +167,7 @@ async fn connected(
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
     let held = if memory.refusals < MAX_REFUSALS {
-        station.received()
+        station.mount.received()
     } else {
         None
     };

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use icecast_ext_core::address::{Epoch, Position};
+use icecast_ext_core::address::Epoch;
 use icecast_ext_core::codec::Format;
-use icecast_ext_core::head::field_lines;
+use icecast_ext_core::timeline::Timeline;
 use icecast_ext_delivery::Mount;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -67,13 +67,6 @@ impl Station {
         self.mount.append(bytes, Some(clock::now_ms()));
     }
 
-    /// The byte that comes next: counting what has arrived and is not published, or what a journal gave back.
-    pub(crate) fn received(&self) -> Option<Position> {
-        self.mount
-            .edge_with_pending()
-            .or_else(|| self.mount.with(|timeline| timeline.edge()))
-    }
-
     /// How long ago the newest byte arrived.
     pub(crate) fn age(&self) -> Option<Duration> {
         let newest = self
@@ -89,9 +82,10 @@ impl Station {
         self.mount.with(|timeline| timeline.knows(epoch))
     }
 
-    /// As the current run's `Content-Type` says.
+    /// That of the current run.
     pub(crate) fn format(&self) -> Format {
-        format(&self.mount.fields())
+        let format = |timeline: &Timeline| timeline.runs().last().map(|run| run.format);
+        self.mount.with(format).unwrap_or(Format::Opaque)
     }
 
     pub(crate) fn supply(&self) -> Supply {
@@ -119,18 +113,6 @@ impl Station {
             Err(_) => Supply::Starting,
         }
     }
-}
-
-/// The format that a run's lines name.
-pub(crate) fn format(fields: &[u8]) -> Format {
-    let content_type = field_lines(fields).ok().and_then(|lines| {
-        lines
-            .into_iter()
-            .find(|field| field.name.eq_ignore_ascii_case("Content-Type"))
-    });
-    content_type.map_or(Format::Opaque, |field| {
-        Format::from_content_type(field.value)
-    })
 }
 
 /// The stations by decoded path.

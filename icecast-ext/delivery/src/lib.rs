@@ -9,6 +9,7 @@
 //! | `ring` | immutable chunks, addressed by position |
 //! | `buffer` | what readers see: timeline and ring, and a listener's next turn of it |
 //! | [`mount`] | one writer, many readers |
+//! | `adopt` | a parent's relay feed, written into a mount |
 //! | [`journal`] | the buffer on disk |
 //! | `budget` | memory over all mounts: idle ones shrink first |
 //! | `ticker` | publishes every mount once a tick, staggered |
@@ -39,6 +40,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod budget;
 mod buffer;
 pub mod engine;
@@ -53,6 +55,7 @@ mod ticker;
 mod turn;
 mod writer;
 
+pub use adopt::Adopter;
 pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
 pub use error::Error;
 pub use journal::Journal;

@@ -350,6 +350,13 @@ impl Mount {
         lock(&self.writing).as_ref().map(Writing::next)
     }
 
+    /// The byte that comes next: as [`Mount::edge_with_pending`], or where the last run ended.
+    #[must_use]
+    pub fn received(&self) -> Option<Position> {
+        self.edge_with_pending()
+            .or_else(|| self.with(Timeline::edge))
+    }
+
     /// The last `max` bytes received of the current run, oldest first, published or not: what healing looks for in a burst.
     #[must_use]
     pub fn tail(&self, max: usize) -> Vec<u8> {

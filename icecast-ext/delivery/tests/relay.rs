@@ -13,12 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::*;
 use icecast_ext_core::address::Position;
-use icecast_ext_core::codec::Format;
 use icecast_ext_core::field::{From, Miss, Resume};
 use icecast_ext_core::frame::{Decoder, Frame};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::Kind as StartKind;
-use icecast_ext_delivery::{Engine, EngineConfig, Kind, Mount, MountConfig, RunStart};
+use icecast_ext_delivery::{Adopter, Engine, EngineConfig, Kind, Mount, MountConfig, RunStart};
 
 fn at(position: Position) -> Resume {
     Resume {
@@ -26,37 +25,6 @@ fn at(position: Position) -> Resume {
         miss: Miss::Fail,
         max_lag: None,
         session: None,
-    }
-}
-
-/// What a relay does with a frame.
-fn adopt(child: &Arc<Mount>, splice: &mut Option<(bool, Position)>, frame: Frame) {
-    match frame {
-        Frame::Format {
-            epoch,
-            offset,
-            fields,
-            ..
-        } => {
-            let told = splice.take();
-            child.begin(RunStart {
-                epoch,
-                first: offset,
-                declared: told.is_none_or(|(declared, _)| declared),
-                format: Format::Opaque,
-                fields,
-                prelude: None,
-            });
-            if let Some((_, to)) = told {
-                child.splice_to(to);
-            }
-        }
-        Frame::Prelude { at, bytes } => child.prelude(at, bytes),
-        Frame::Data { bytes, .. } => child.append(&bytes, None),
-        Frame::Title { at, text } => child.title(Some(at), text),
-        Frame::Time { at, ms } => child.time(at, ms),
-        Frame::Keepalive { .. } => {}
-        Frame::Splice { declared, to, .. } => *splice = Some((declared, to)),
     }
 }
 
@@ -95,7 +63,8 @@ fn a_relay_that_reads_the_feed_has_the_same_timeline_and_the_same_bytes() {
     let reader = {
         let child = Arc::clone(&child);
         thread::spawn(move || {
-            let (mut decoder, mut frames, mut splice) = (Decoder::default(), Vec::new(), None);
+            let (mut decoder, mut frames, mut adopter) =
+                (Decoder::default(), Vec::new(), Adopter::default());
             let (mut random, mut keepalives) = (Random(3), 0);
             let mut scrap = vec![0; 40_000];
             loop {
@@ -109,7 +78,7 @@ fn a_relay_that_reads_the_feed_has_the_same_timeline_and_the_same_bytes() {
                     .unwrap();
                 for frame in frames.drain(..) {
                     keepalives += u32::from(matches!(frame, Frame::Keepalive { .. }));
-                    adopt(&child, &mut splice, frame);
+                    adopter.apply(&child, frame);
                 }
             }
             child.end();

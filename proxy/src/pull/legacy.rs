@@ -57,7 +57,7 @@ pub(super) async fn run(
     let mut gathered = Gathered::default();
     let started = Instant::now();
     let mut look = FIRST_LOOK;
-    let mut healing = station.received().is_some();
+    let mut healing = station.mount.received().is_some();
     if !healing {
         begin(station, shape.format, &lines, memory)?;
     }
