@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use icecast_ext_core::address::Position;
 use icecast_ext_core::field::{From, Miss, Resume, STREAM_OFFSET, StreamOffset};
-use icecast_ext_core::frame;
 use icecast_ext_core::head::{Response, encode_path};
+use icecast_ext_core::{chunked, frame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -41,6 +41,8 @@ enum Ended {
     Status(u16),
     #[error("the upstream's answer cannot be read: {0}")]
     Head(#[from] icecast_ext_core::head::HeadError),
+    #[error("the upstream's body cannot be read: {0}")]
+    Chunks(#[from] chunked::ChunkedError),
     #[error("the relay feed cannot be read: {0}")]
     Feed(#[from] frame::FrameError),
     #[error("the upstream answers with a file, not a stream")]
@@ -51,21 +53,36 @@ enum Ended {
 struct Body {
     stream: TcpStream,
     buffer: BytesMut,
+    /// HTTP/1.0 is asked for and has no chunks, but what stands in between may think otherwise.
+    chunks: Option<chunked::Decoder>,
 }
 
 impl Body {
     /// The next bytes, never empty.
     async fn next(&mut self, silence: Duration) -> Result<Bytes, Ended> {
-        if self.buffer.is_empty() {
-            self.buffer.reserve(64 << 10);
-            let read = self.stream.read_buf(&mut self.buffer);
-            match tokio::time::timeout(silence, read).await {
-                Err(_) => return Err(Ended::Silent(silence)),
-                Ok(Ok(0)) => return Err(Ended::Eof),
-                Ok(result) => result?,
+        loop {
+            if self.buffer.is_empty() {
+                self.buffer.reserve(64 << 10);
+                let read = self.stream.read_buf(&mut self.buffer);
+                match tokio::time::timeout(silence, read).await {
+                    Err(_) => return Err(Ended::Silent(silence)),
+                    Ok(Ok(0)) => return Err(Ended::Eof),
+                    Ok(result) => result?,
+                };
+            }
+            let bytes = self.buffer.split().freeze();
+            let Some(chunks) = &mut self.chunks else {
+                return Ok(bytes);
             };
+            let mut payload = Vec::new();
+            let last = chunks.feed(&bytes, &mut payload)?;
+            if !payload.is_empty() {
+                return Ok(payload.into());
+            }
+            if last {
+                return Err(Ended::Eof);
+            }
         }
-        Ok(self.buffer.split().freeze())
     }
 }
 
@@ -177,18 +194,15 @@ async fn connected(
         .await?;
     let mut buffer = BytesMut::with_capacity(16 << 10);
     let deadline = Instant::now() + HEAD_TIME;
-    let (length, kind, lines, spliced) = loop {
+    let (length, kind, chunks) = loop {
         if let Some((answer, length)) = Response::parse(&buffer)? {
             match answer.status {
                 200 => {}
                 508 => return Err(UpstreamError::Loop.into()),
                 status => return Err(Ended::Status(status)),
             }
-            let offset = answer
-                .field(STREAM_OFFSET)
-                .and_then(|value| StreamOffset::parse(&value).ok());
-            let spliced = offset.is_some_and(|offset| offset.spliced);
-            break (length, Kind::of(&answer)?, lines(&answer), spliced);
+            let chunks = answer.is_chunked().then(chunked::Decoder::default);
+            break (length, Kind::of(&answer)?, chunks);
         }
         match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
             Err(_) => return Err(Ended::Silent(HEAD_TIME)),
@@ -198,10 +212,14 @@ async fn connected(
     };
     memory.refusals = 0;
     let _ = buffer.split_to(length);
-    let body = Body { stream, buffer };
+    let body = Body {
+        stream,
+        buffer,
+        chunks,
+    };
     match kind {
-        Kind::Feed => feed::run(station, body, spliced, memory).await,
-        Kind::Legacy(shape) => legacy::run(station, body, shape, lines, memory).await,
+        Kind::Feed { spliced } => feed::run(station, body, spliced, memory).await,
+        Kind::Legacy { shape, lines } => legacy::run(station, body, shape, lines, memory).await,
     }
 }
 
@@ -228,20 +246,29 @@ fn request(upstream: &Origin, path: &str, held: Option<Position>) -> String {
 
 /// What kind of body an answer has.
 enum Kind {
-    Feed,
-    Legacy(legacy::Shape),
+    /// Frames. `spliced`: as the answer's `Stream-Offset` says.
+    Feed { spliced: bool },
+    /// What any listener gets, and the lines of the head that ours will get.
+    Legacy { shape: legacy::Shape, lines: Bytes },
 }
 
 impl Kind {
     fn of(answer: &Response<'_>) -> Result<Self, Ended> {
         let content_type = answer.field("Content-Type").unwrap_or_default();
         if content_type.eq_ignore_ascii_case(frame::MEDIA_TYPE.as_bytes()) {
-            return Ok(Self::Feed);
+            let offset = answer
+                .field(STREAM_OFFSET)
+                .and_then(|value| StreamOffset::parse(&value).ok());
+            let spliced = offset.is_some_and(|offset| offset.spliced);
+            return Ok(Self::Feed { spliced });
         }
         if answer.field("Content-Length").is_some() {
             return Err(Ended::File);
         }
-        Ok(Self::Legacy(legacy::Shape::of(answer, &content_type)))
+        Ok(Self::Legacy {
+            shape: legacy::Shape::of(answer, &content_type),
+            lines: lines(answer),
+        })
     }
 }
 
@@ -265,14 +292,8 @@ fn lines(answer: &Response<'_>) -> Bytes {
     ];
     let mut lines = Vec::new();
     for field in &answer.fields {
-        if !OURS
-            .iter()
-            .any(|name| field.name.eq_ignore_ascii_case(name))
-        {
-            lines.extend_from_slice(field.name.as_bytes());
-            lines.extend_from_slice(b": ");
-            lines.extend_from_slice(field.value);
-            lines.extend_from_slice(b"\r\n");
+        if !OURS.iter().any(|name| field.is(name)) {
+            field.encode(&mut lines);
         }
     }
     lines.into()

@@ -59,11 +59,7 @@ fn forward(request: &Request<'_>, target: &str, via: &str, peer: IpAddr, trusted
     let mut fields: Vec<Field<'_>> = request
         .fields
         .iter()
-        .filter(|field| {
-            !ours
-                .iter()
-                .any(|name| field.name.eq_ignore_ascii_case(name))
-        })
+        .filter(|field| !ours.iter().any(|name| field.is(name)))
         .copied()
         .collect();
     fields.push(Field {

@@ -34,12 +34,9 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn of(answer: &Response<'_>, content_type: &[u8]) -> Self {
-        let metaint = answer
-            .field("icy-metaint")
-            .and_then(|value| std::str::from_utf8(&value).ok()?.trim().parse().ok());
         Self {
             format: Format::from_content_type(content_type),
-            metaint,
+            metaint: answer.metaint(),
         }
     }
 }
