@@ -119,7 +119,7 @@ async fn source(
     station.mount.begin(RunStart {
         epoch,
         first: Offset::ZERO,
-        declared: true,
+        declared: station.end_is_known(),
         format: Format::from_content_type(&content_type),
         fields: fields(request, &content_type),
         prelude: None,

@@ -36,6 +36,8 @@ pub(crate) struct Station {
     pub(crate) mount: Arc<Mount>,
     supply: watch::Sender<Supply>,
     taken: AtomicBool,
+    /// What is held was read from a journal, and nothing has come since.
+    recalled: AtomicBool,
 }
 
 /// The right to be a mount's source; given back when dropped.
@@ -48,12 +50,15 @@ impl Drop for Seat {
 }
 
 impl Station {
+    /// Whatever `mount` holds already is from a journal.
     pub(crate) fn new(path: &str, mount: Arc<Mount>) -> Arc<Self> {
+        let recalled = mount.with(|timeline| timeline.edge().is_some());
         Arc::new(Self {
             path: path.to_owned(),
             mount,
             supply: watch::Sender::new(Supply::Starting),
             taken: AtomicBool::new(false),
+            recalled: AtomicBool::new(recalled),
         })
     }
 
@@ -64,7 +69,14 @@ impl Station {
 
     /// Bytes that arrived now.
     pub(crate) fn append(&self, bytes: &[u8]) {
+        self.recalled.store(false, Ordering::Release);
         self.mount.append(bytes, Some(clock::now_ms()));
+    }
+
+    /// Whether the run that is held ended where it seems to. A journal may lack the last bytes that were sent before a
+    /// crash, and then a splice at its end would not be true for who has heard them (R-SPLICE-1).
+    pub(crate) fn end_is_known(&self) -> bool {
+        !self.recalled.load(Ordering::Acquire)
     }
 
     /// How long ago the newest byte arrived.

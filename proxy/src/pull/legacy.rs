@@ -198,7 +198,7 @@ fn begin(
     station.mount.begin(RunStart {
         epoch: crate::random_epoch()?,
         first: Offset::ZERO,
-        declared: !memory.adopted,
+        declared: !memory.adopted && station.end_is_known(),
         format,
         fields: lines.clone(),
         prelude: None,
