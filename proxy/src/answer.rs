@@ -29,6 +29,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         412 => "Precondition Failed",
         431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         508 => "Loop Detected",
         _ => "Error",

@@ -134,12 +134,22 @@ pub(crate) async fn carry(
         Body::Exactly(length) => Some(length - early.len() as u64),
         Body::Endless => None,
     };
-    pump(&mut connection.stream, &mut server, left).await;
+    let answered = pump(&mut connection.stream, &mut server, left).await;
+    if !answered {
+        tracing::warn!(%peer, target, "the upstream closed without an answer");
+        return Answer::new(
+            502,
+            "The upstream closed the connection without an answer.\n",
+        )
+        .send(connection.stream, version, false)
+        .await;
+    }
     drain(&mut connection.stream).await;
 }
 
-/// Moves bytes both ways until either side is done. `left`: of the client's bytes, so many may pass.
-async fn pump(client: &mut TcpStream, server: &mut TcpStream, left: Option<u64>) {
+/// Moves bytes both ways until either side is done. `left`: of the client's bytes, so many may pass. False if the server was
+/// done before it had said anything.
+async fn pump(client: &mut TcpStream, server: &mut TcpStream, left: Option<u64>) -> bool {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let up = async {
@@ -160,13 +170,25 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, left: Option<u64>)
         Ok::<_, std::io::Error>(())
     };
     let down = async {
-        tokio::io::copy(&mut from_server, &mut to_client).await?;
-        to_client.shutdown().await
+        let mut first = [0; 4096];
+        let read = from_server.read(&mut first).await.unwrap_or(0);
+        if read == 0 {
+            return false;
+        }
+        if to_client.write_all(&first[..read]).await.is_ok()
+            && tokio::io::copy(&mut from_server, &mut to_client)
+                .await
+                .is_ok()
+        {
+            // The client may have left by now.
+            let _ = to_client.shutdown().await;
+        }
+        true
     };
     // The answer's end is the end; an error on either side is, too.
     tokio::select! {
-        result = up => drop(result),
-        result = down => drop(result),
+        _ = up => true,
+        answered = down => answered,
     }
 }
 
