@@ -65,3 +65,30 @@ impl Chance {
         out
     }
 }
+
+/// MP3 frames with random payloads, without an end: 128 kbit/s at 44.1 kHz, 417 bytes each.
+#[derive(Debug, Clone)]
+pub struct Frames {
+    chance: Chance,
+    ready: Vec<u8>,
+}
+
+impl Frames {
+    /// Chosen by `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            chance: Chance::new(seed),
+            ready: Vec::new(),
+        }
+    }
+
+    /// The next `len` bytes.
+    pub fn take(&mut self, len: usize) -> Vec<u8> {
+        while self.ready.len() < len {
+            self.ready.extend_from_slice(&[0xff, 0xfb, 0x90, 0x64]);
+            self.ready.extend(self.chance.bytes(413));
+        }
+        self.ready.drain(..len).collect()
+    }
+}

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::child::{As, Child, Scratch};
 use crate::icecast::PASSWORD;
+use crate::wait::wait_for;
 
 /// What a mount carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +89,14 @@ impl Format {
         }
     }
 
+    /// Frames that need no earlier ones, so that a recording decodes from any of them on.
+    const fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Mp3 => &["-reservoir", "0"],
+            _ => &[],
+        }
+    }
+
     const fn muxer(self) -> &'static str {
         match self {
             Self::Mp3 => "f=mp3:write_xing=0",
@@ -155,32 +165,13 @@ impl Encoder {
         );
         let (speed, bit_rate) = (setup.speed.to_string(), format!("{}k", setup.kbps));
         let input = setup.format.input(setup.seed);
-        let args = [
-            "ffmpeg",
-            "-nostdin",
-            "-v",
-            "error",
-            "-readrate",
-            &speed,
-            "-f",
-            "lavfi",
-            "-i",
-            &input,
-            "-map",
-            "0:a",
-            "-c:a",
-            setup.format.codec(),
-            "-b:a",
-            &bit_rate,
-            "-f",
-            "tee",
-            &sinks,
-        ];
-        let child = Child::start(
-            As::Me,
-            &args.map(str::to_owned),
-            &scratch.file("ffmpeg.log"),
-        )?;
+        let mut args = vec!["ffmpeg", "-nostdin", "-v", "error", "-readrate", &speed];
+        args.extend(["-f", "lavfi", "-i", &input, "-map", "0:a"]);
+        args.extend(["-c:a", setup.format.codec(), "-b:a", &bit_rate]);
+        args.extend(setup.format.options());
+        args.extend(["-f", "tee", &sinks]);
+        let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
+        let child = Child::start(As::Me, &args, &scratch.file("ffmpeg.log"))?;
         Ok(Self {
             child,
             file,
@@ -194,6 +185,20 @@ impl Encoder {
     /// If the file cannot be read.
     pub fn sent(&self) -> Result<Vec<u8>> {
         Ok(std::fs::read(&self.file)?)
+    }
+
+    /// Everything it had sent by now, and a little more: the file lags behind the wire.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn sent_by_now(&self) -> Result<Vec<u8>> {
+        let len = || std::fs::metadata(&self.file).map_or(0, |meta| meta.len());
+        let more = len() + 8192;
+        wait_for("the encoder's file", Duration::from_secs(10), || {
+            len() >= more
+        })
+        .await;
+        self.sent()
     }
 
     /// Whether it still runs.

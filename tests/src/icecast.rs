@@ -140,10 +140,11 @@ impl Icecast {
         http::get(self.addr, target, &[("Authorization", &auth)]).await
     }
 
-    /// Whether a mount has a source.
+    /// Whether `/status-json.xsl` lists a mount. That is a little later than it can be heard.
     pub async fn has(&self, mount: &str) -> bool {
-        match self.admin("/admin/listmounts").await {
-            Ok(answer) => answer.text().contains(&format!("mount=\"{mount}\"")),
+        let listed = format!(":{}{mount}\"", self.addr.port());
+        match http::get(self.addr, "/status-json.xsl", &[]).await {
+            Ok(answer) => answer.text().contains(&listed),
             Err(_) => false,
         }
     }

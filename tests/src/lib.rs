@@ -14,6 +14,9 @@
 //! | [`http`] | requests and answers as bytes; no parser shared with the product |
 //! | [`tap`] | a listener that records everything |
 //! | [`icy`] | metadata blocks out of a recorded body |
+//! | [`stage`] | Icecast, the proxy, and somebody who listens all the while |
+//! | [`feed`] | relay frames, right and wrong |
+//! | [`heard`] | the resuming client, and everything it tells |
 //! | [`truth`] | slices, hashes, the first difference, does it decode |
 //! | [`child`], [`port`], [`wait`], [`chance`] | processes that end with the test, free ports, conditions, seeded randomness |
 //!
@@ -23,6 +26,8 @@ pub mod chance;
 pub mod child;
 pub mod cutter;
 pub mod encoder;
+pub mod feed;
+pub mod heard;
 pub mod http;
 pub mod icecast;
 pub mod icy;
@@ -30,6 +35,7 @@ pub mod metadata;
 pub mod port;
 pub mod proxy;
 pub mod source;
+pub mod stage;
 pub mod tap;
 pub mod truth;
 pub mod upstream;

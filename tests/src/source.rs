@@ -55,6 +55,8 @@ impl Method {
 pub struct Source {
     /// The first answer: `100 Continue` or `200 OK`.
     pub head: Head,
+    /// What came with it: Icecast may send its last answer at once.
+    early: Vec<u8>,
     method: Method,
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
@@ -78,11 +80,12 @@ impl Source {
         writer
             .write_all(method.head(addr, mount, kind, password).as_bytes())
             .await?;
-        let head = tokio::time::timeout(Duration::from_secs(10), read_head(&mut reader))
+        let (head, early) = tokio::time::timeout(Duration::from_secs(10), read_head(&mut reader))
             .await
             .context("no answer to the source")??;
         Ok(Self {
             head,
+            early,
             method,
             reader,
             writer,
@@ -124,10 +127,11 @@ impl Source {
             self.writer.write_all(b"0\r\n\r\n").await?;
         }
         self.writer.shutdown().await?;
-        let mut out = String::new();
-        let read = self.reader.read_to_string(&mut out);
+        let mut out = self.early;
+        // A reset after the answer leaves the answer.
+        let read = self.reader.read_to_end(&mut out);
         let _ = tokio::time::timeout(Duration::from_secs(10), read).await;
-        Ok(out)
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
 
     /// Goes on by itself: `rate` bytes a second of what `make(offset, len)` gives, in pieces of 20 ms.
@@ -164,11 +168,12 @@ impl Source {
     }
 }
 
-async fn read_head(reader: &mut OwnedReadHalf) -> Result<Head> {
+async fn read_head(reader: &mut OwnedReadHalf) -> Result<(Head, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(head) = Head::parse(&bytes)? {
-            return Ok(head);
+            let early = bytes.split_off(head.len);
+            return Ok((head, early));
         }
         let n = reader.read_buf(&mut bytes).await?;
         ensure!(n > 0, "closed after {:?}", String::from_utf8_lossy(&bytes));
