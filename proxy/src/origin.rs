@@ -16,6 +16,7 @@ use crate::answer::{Answer, version};
 use crate::connection::Connection;
 use crate::server::Server;
 use crate::station::{Station, Supply};
+use crate::upstream::STATS;
 
 /// A source that sends nothing for so long has gone (Icecast's `source-timeout`).
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -23,7 +24,7 @@ const SILENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// True for what an origin answers besides listeners.
 pub(crate) fn is_for(request: &Request<'_>, path: &str) -> bool {
     matches!(request.method, Method::Put | Method::Source)
-        || path == "/status-json.xsl"
+        || path == STATS
         || path == "/admin/metadata"
 }
 
@@ -38,7 +39,7 @@ pub(crate) async fn serve(
         return source(server, connection, request, head_length, &target.path).await;
     }
     let answer = match target.path.as_str() {
-        "/status-json.xsl" => status(server, request),
+        STATS => status(server, request),
         _ => metadata(server, request, target.query.unwrap_or_default()),
     };
     tracing::debug!(peer = %connection.peer, path = target.path, status = answer.status(), "answered");

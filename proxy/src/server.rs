@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::connection::{self, Connection};
 use crate::log::Log;
 use crate::station::{Station, Stations, Supply};
-use crate::upstream::{Listed, Origin, UpstreamError};
+use crate::upstream::{Listed, Origin, STATS, UpstreamError};
 use crate::{listener, origin, pull, tunnel};
 
 /// Mounts that are served at once, at most: a path is not a mount, and a stranger must not fill our memory.
@@ -293,7 +293,11 @@ impl Server {
         let Some(upstream) = &self.upstream else {
             return Ok(None);
         };
-        if upstream.listed(path).await? != Listed::Open {
+        // Never a mount, and asking for the list in order to answer for the list would go round in a loop of relays for ever.
+        if path == STATS
+            || path.starts_with("/admin/")
+            || upstream.listed(path).await? != Listed::Open
+        {
             return Ok(None);
         }
         if self.stations.len() >= MAX_MOUNTS {

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use crate::config::Upstream;
 
+/// Where a server lists its mounts.
+pub(crate) const STATS: &str = "/status-json.xsl";
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(3);
 /// How old the list of mounts may be.
@@ -124,7 +126,7 @@ impl Origin {
 
     async fn fetch(&self) -> Mounts {
         let down = |error: reqwest::Error| UpstreamError::Down(error.without_url().to_string());
-        let url = format!("http://{}/status-json.xsl", self.server.authority());
+        let url = format!("http://{}{STATS}", self.server.authority());
         let mut answer = self
             .http
             .get(url)
