@@ -47,6 +47,8 @@ pub fn binary() -> &'static Path {
 pub struct Setup {
     /// `--upstream`; an origin without it.
     pub upstream: Option<String>,
+    /// Where it listens; on a free port if unset.
+    pub listen: Option<SocketAddr>,
     /// Whether it has a state directory.
     pub state: bool,
     /// Lines for its TOML file; none if empty.
@@ -81,7 +83,7 @@ impl Proxy {
         let mut why = None;
         for _ in 0..3 {
             let mut proxy = Self {
-                addr: port::free(),
+                addr: setup.listen.unwrap_or_else(port::free),
                 setup: setup.clone(),
                 child: None,
                 scratch: Scratch::new("proxy")?,
