@@ -220,7 +220,9 @@ impl Run {
         let (edge, now) = *self.times.back()?;
         let minute = now.saturating_sub(RATE_MS);
         let reached = self.times.partition_point(|(_, ms)| *ms <= minute);
-        let (from, then) = *self.times.get(reached.saturating_sub(1))?;
+        // The first chunk of a run is a burst, of bytes that had been arriving before.
+        let burst = usize::from(self.times.front().is_some_and(|(at, _)| *at == self.start));
+        let (from, then) = *self.times.get(reached.saturating_sub(1).max(burst))?;
         let (bytes, ms) = (edge.since(from)?, now - then);
         let rate = bytes.saturating_mul(1000).checked_div(ms)?;
         (ms >= RATE_MIN_MS && rate > 0).then_some(rate)
