@@ -14,8 +14,10 @@ use crate::config::Upstream;
 pub(crate) const STATS: &str = "/status-json.xsl";
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How old the list of mounts may be.
+/// How old the list of mounts may be, for what is on it.
 const FRESH: Duration = Duration::from_secs(1);
+/// How old it may be for what is not: a new mount is asked for at once.
+const FRESH_MISS: Duration = Duration::from_millis(200);
 /// The list of mounts is no longer than this.
 const MAX_STATS: usize = 16 << 20;
 
@@ -108,13 +110,14 @@ impl Origin {
         Ok(stream)
     }
 
-    /// What `path` is. The list is at most [`FRESH`] old; those who ask meanwhile wait for one answer.
+    /// What `path` is. Those who ask meanwhile wait for one answer.
     pub(crate) async fn listed(&self, path: &str) -> Result<Listed, UpstreamError> {
         let mut mounts = self.mounts.lock().await;
-        if mounts
-            .as_ref()
-            .is_none_or(|(when, _)| when.elapsed() > FRESH)
-        {
+        let fresh = mounts.as_ref().is_some_and(|(when, list)| {
+            let known = list.as_ref().is_ok_and(|list| list.contains_key(path));
+            when.elapsed() <= if known { FRESH } else { FRESH_MISS }
+        });
+        if !fresh {
             *mounts = Some((Instant::now(), self.fetch().await));
         }
         match mounts.as_ref() {
