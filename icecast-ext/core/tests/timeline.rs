@@ -234,7 +234,7 @@ fn the_rate_is_that_of_the_last_minute_and_unknown_at_first() {
         let bytes = match second {
             // The burst had been arriving for longer than the clock says.
             0 => 64_000,
-            ..100 => 1000,
+            1..100 => 1000,
             _ => 2000,
         };
         timeline.time(off(at), 5_000_000 + second * 1000);
