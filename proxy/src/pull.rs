@@ -23,6 +23,8 @@ use crate::upstream::{Origin, UpstreamError};
 const HEAD_TIME: Duration = Duration::from_secs(12);
 /// The longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// An upstream that does not give a mount is not asked again for so long.
+const REFUSED: Duration = Duration::from_secs(5);
 /// After so many 412s in a row the place is given up: the parent has begun anew.
 const MAX_REFUSALS: u32 = 5;
 
@@ -92,7 +94,10 @@ struct Memory {
     last_byte: Option<Instant>,
     /// The epoch was minted by a parent: only that may declare what follows it (R-SPLICE-1).
     adopted: bool,
+    /// 412s in a row.
     refusals: u32,
+    /// Connections in a row that broke before it was known whether they continue the buffer.
+    unproven: u32,
 }
 
 /// Pulls until nobody has listened for a window, or the upstream has been without the mount for longer than the listeners'
@@ -104,6 +109,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             .and_then(|age| Instant::now().checked_sub(age)),
         adopted: false,
         refusals: 0,
+        unproven: 0,
     };
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
@@ -131,7 +137,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
                 tracing::warn!(mount = station.path, error = %went, "not fanned out");
                 station.set(Supply::Refused);
                 // Remembered for a while, so that not every listener asks again.
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                let _ = tokio::time::timeout(REFUSED, stop.cancelled()).await;
                 break;
             }
             Ended::Status(412) => memory.refusals += 1,

@@ -112,10 +112,12 @@ impl Server {
         self.tasks.close();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(3), self.tasks.wait()).await;
         let grace = std::time::Duration::from_secs(1);
-        if let Some(journal) = &self.journal {
-            journal.sync();
-        }
-        tokio::task::block_in_place(|| self.engine.shutdown(grace));
+        tokio::task::block_in_place(|| {
+            self.engine.shutdown(grace);
+            if let Some(journal) = &self.journal {
+                journal.sync();
+            }
+        });
     }
 
     async fn accept(self: Arc<Self>, listener: TcpListener) {
@@ -152,40 +154,9 @@ impl Server {
         let Ok(Some((request, length))) = Request::parse(&bytes) else {
             return;
         };
-        let target = match Target::parse(request.target) {
-            Ok(target) => target,
-            Err(error) => {
-                return self
-                    .refuse(
-                        connection,
-                        &request,
-                        &Answer::new(400, format!("{error}\n")),
-                    )
-                    .await;
-            }
-        };
-        if self.is_loop(&request) {
-            tracing::error!(%peer, target = request.target, "a request of our own came back: this relay's upstream leads to itself");
-            return self
-                .refuse(
-                    connection,
-                    &request,
-                    &Answer::new(508, "this relay's upstream leads back to it (R-RELAY-7)\n"),
-                )
-                .await;
-        }
-        let (query, rest) = match target.query.map(Resume::from_query) {
-            None => (None, None),
-            Some(Ok((resume, rest))) => (resume, rest),
-            Some(Err(error)) => {
-                return self
-                    .refuse(
-                        connection,
-                        &request,
-                        &Answer::new(400, format!("{error}\n")),
-                    )
-                    .await;
-            }
+        let (target, query, rest) = match self.judge(&request) {
+            Ok(judged) => judged,
+            Err(answer) => return self.refuse(connection, &request, &answer).await,
         };
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
             return origin::serve(self, connection, &request, length, &target).await;
@@ -216,6 +187,28 @@ impl Server {
                 .await;
             }
         }
+    }
+
+    /// The request's target, what its query asks of us, and the rest of its query; or why it is no request.
+    fn judge<'a>(
+        &self,
+        request: &Request<'a>,
+    ) -> Result<(Target<'a>, Option<Resume>, Option<String>), Answer> {
+        let malformed = |error: &dyn std::fmt::Display| Answer::new(400, format!("{error}\n"));
+        let target = Target::parse(request.target).map_err(|error| malformed(&error))?;
+        if self.is_loop(request) {
+            tracing::error!(
+                target = request.target,
+                "a request of our own came back: this relay's upstream leads to itself"
+            );
+            let why = "this relay's upstream leads back to it (R-RELAY-7)\n";
+            return Err(Answer::new(508, why));
+        }
+        let (query, rest) = match target.query.map(Resume::from_query) {
+            None => (None, None),
+            Some(parsed) => parsed.map_err(|error| malformed(&error))?,
+        };
+        Ok((target, query, rest))
     }
 
     /// An answer that is an error, with its line in the log.

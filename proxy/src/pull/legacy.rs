@@ -22,6 +22,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 const FIRST_LOOK: Duration = Duration::from_millis(300);
 /// A burst that does not prove continuity by then never will.
 const LAST_LOOK: Duration = Duration::from_secs(2);
+/// So many connections in a row may break before they prove anything.
+const MAX_UNPROVEN: u32 = 3;
 /// Of the buffer's end, so much is compared: eight seconds at over 1 Mbit/s, and every burst.
 const TAIL: usize = 1 << 20;
 
@@ -54,7 +56,7 @@ pub(super) async fn run(
     let mut gathered = Gathered::default();
     let started = Instant::now();
     let mut look = FIRST_LOOK;
-    let mut healing = station.mount.received().is_some();
+    let mut healing = station.mount.edge_with_pending().is_some();
     if !healing {
         begin(station, shape.format, &lines, memory)?;
     }
@@ -71,16 +73,18 @@ pub(super) async fn run(
             },
             Err(Ended::Silent(_)) if healing => {}
             Err(ended) => {
-                // What came before the end counts, even if it came in one piece with it.
+                // What came before the end counts if it is proven. If not, one of the next connections may still prove it.
                 if healing && !gathered.audio.is_empty() {
-                    settle(station, shape, &lines, memory, &gathered, true)?;
+                    memory.unproven += 1;
+                    let last = memory.unproven > MAX_UNPROVEN;
+                    settle(station, shape, &lines, memory, &gathered, last)?;
                 }
                 return Err(ended);
             }
         }
         if healing {
             for part in parts.drain(..) {
-                gathered.take(part, memory);
+                gathered.take(part);
             }
             if started.elapsed() >= look {
                 let last = look >= LAST_LOOK;
@@ -117,7 +121,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn take(&mut self, part: Part, _memory: &Memory) {
+    fn take(&mut self, part: Part) {
         match part {
             Part::Audio(bytes) => {
                 self.audio.extend_from_slice(&bytes);
@@ -164,6 +168,7 @@ fn settle(
     }
     station.append(&gathered.audio[done..]);
     memory.last_byte = gathered.last.or(memory.last_byte);
+    memory.unproven = 0;
     Ok(true)
 }
 
