@@ -344,7 +344,10 @@ async fn a_hundred_cuts_in_each_format_lose_and_repeat_nothing() {
     }
     titles.abort();
     lines.sort_by(|a, b| a.name.cmp(&b.name));
-    eprintln!("{}", matrix(&lines));
+    let matrix = matrix(&lines);
+    eprintln!("{matrix}");
+    // `./test` shows it at its end.
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/cuts.txt"), matrix).unwrap();
     for line in &lines {
         assert!(line.verdict.is_exact(), "{}: {:?}", line.name, line.verdict);
         let moved = line
