@@ -105,6 +105,10 @@ impl Answer {
         self.status
     }
 
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
     /// What goes over the wire. `head_only` leaves the body out, as HEAD wants it.
     pub(crate) fn encode(&self, asked: Version, head_only: bool) -> Vec<u8> {
         use std::fmt::Write as _;

@@ -53,7 +53,12 @@ pub(crate) async fn read(mut stream: TcpStream, peer: SocketAddr) -> Option<Conn
             format!("no whole request within {} s\n", HEAD_TIME.as_secs()),
         ),
     };
-    tracing::info!(%peer, status = refusal.status(), head = %String::from_utf8_lossy(&buffer[..buffer.len().min(200)]), "refused a head");
+    // The first line alone, and no query: the rest may hold credentials and sessions (R-SEC-4).
+    let ends = |byte: &u8| matches!(byte, b'\r' | b'\n' | b'?');
+    let line = String::from_utf8_lossy(buffer[..].split(ends).next().unwrap_or_default());
+    let line: String = line.chars().take(200).collect();
+    let status = refusal.status();
+    tracing::info!(%peer, status, line, why = refusal.body().trim_end(), "refused a head");
     refusal.send(stream, Version::Http11, false).await;
     None
 }

@@ -42,7 +42,11 @@ pub(crate) async fn serve(
         STATS => status(server, request),
         _ => metadata(server, request, target.query.unwrap_or_default()),
     };
-    tracing::debug!(peer = %connection.peer, path = target.path, status = answer.status(), "answered");
+    if answer.status() == 200 {
+        tracing::debug!(peer = %connection.peer, path = target.path, "answered");
+    } else {
+        tracing::warn!(peer = %connection.peer, path = target.path, status = answer.status(), "refused");
+    }
     answer
         .send(
             connection.stream,

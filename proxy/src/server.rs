@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use icecast_ext_core::field::Resume;
+use icecast_ext_core::field::{RESUME_OFFSET, Resume};
 use icecast_ext_core::head::{Method, Request, Target};
 use icecast_ext_delivery::{Engine, EngineConfig, Journal, MountConfig};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,6 +41,15 @@ pub(crate) struct Server {
     pub(crate) held: Semaphore,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+}
+
+/// A request that is one.
+struct Judged<'a> {
+    target: Target<'a>,
+    /// By field, or by query.
+    asked: Option<Resume>,
+    /// If the query held something of ours: the rest of it.
+    onward: Option<Option<String>>,
 }
 
 /// Whose request it is.
@@ -154,14 +163,18 @@ impl Server {
         let Ok(Some((request, length))) = Request::parse(&bytes) else {
             return;
         };
-        let (target, query, rest) = match self.judge(&request) {
+        let Judged {
+            target,
+            asked,
+            onward,
+        } = match self.judge(&request) {
             Ok(judged) => judged,
             Err(answer) => return self.refuse(connection, &request, &answer).await,
         };
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
             return origin::serve(self, connection, &request, length, &target).await;
         }
-        match self.route(&request, &target.path, query).await {
+        match self.route(&request, &target.path, asked).await {
             Route::Listener(station, resume) => {
                 listener::serve(self, &station, connection, &request, resume).await
             }
@@ -171,10 +184,10 @@ impl Server {
                     return;
                 };
                 let path = request.target.split('?').next().unwrap_or_default();
-                let onward = match rest {
-                    _ if query.is_none() => request.target.to_owned(),
-                    Some(rest) => format!("{path}?{rest}"),
-                    None => path.to_owned(),
+                let onward = match onward {
+                    None => request.target.to_owned(),
+                    Some(Some(rest)) => format!("{path}?{rest}"),
+                    Some(None) => path.to_owned(),
                 };
                 tunnel::carry(
                     connection,
@@ -189,11 +202,8 @@ impl Server {
         }
     }
 
-    /// The request's target, what its query asks of us, and the rest of its query; or why it is no request.
-    fn judge<'a>(
-        &self,
-        request: &Request<'a>,
-    ) -> Result<(Target<'a>, Option<Resume>, Option<String>), Answer> {
+    /// What a request wants; or why it is none.
+    fn judge<'a>(&self, request: &Request<'a>) -> Result<Judged<'a>, Answer> {
         let malformed = |error: &dyn std::fmt::Display| Answer::new(400, format!("{error}\n"));
         let target = Target::parse(request.target).map_err(|error| malformed(&error))?;
         if self.is_loop(request) {
@@ -208,12 +218,21 @@ impl Server {
             None => (None, None),
             Some(parsed) => parsed.map_err(|error| malformed(&error))?,
         };
-        Ok((target, query, rest))
+        let field = request.field(RESUME_OFFSET);
+        let field = field.map(|value| Resume::parse(&value)).transpose();
+        let field = field.map_err(|error| malformed(&error))?;
+        Ok(Judged {
+            target,
+            asked: field.or(query),
+            onward: query.map(|_| rest),
+        })
     }
 
     /// An answer that is an error, with its line in the log.
     async fn refuse(&self, connection: Connection, request: &Request<'_>, answer: &Answer) {
-        tracing::info!(peer = %connection.peer, method = ?request.method, target = request.target, status = answer.status(), "answered");
+        // Without the query, which may hold credentials.
+        let path = request.target.split('?').next().unwrap_or_default();
+        tracing::info!(peer = %connection.peer, method = request.method.as_str(), path, status = answer.status(), why = answer.body().trim_end(), "answered");
         answer
             .send(
                 connection.stream,
@@ -234,7 +253,7 @@ impl Server {
         self: &Arc<Self>,
         request: &Request<'_>,
         path: &str,
-        query: Option<Resume>,
+        asked: Option<Resume>,
     ) -> Route {
         if !matches!(request.method, Method::Get | Method::Head | Method::Options) {
             return if self.upstream.is_some() {
@@ -259,14 +278,7 @@ impl Server {
                 return Route::Answer(answer);
             }
         };
-        let resume = match request.field("Resume-Offset") {
-            None => query,
-            Some(value) => match Resume::parse(&value) {
-                Ok(resume) => Some(resume),
-                Err(error) => return Route::Answer(Answer::new(400, format!("{error}\n"))),
-            },
-        };
-        match station.admits(resume.as_ref()).await {
+        match station.admits(asked.as_ref()).await {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {
                 Route::Answer(Answer::new(404, "no source is live on this mount\n"))
@@ -274,7 +286,7 @@ impl Server {
             Supply::Starting | Supply::Lost(_) => Route::Answer(Answer::unavailable(
                 "the upstream does not give this mount now",
             )),
-            Supply::Live => Route::Listener(station, resume),
+            Supply::Live => Route::Listener(station, asked),
         }
     }
 

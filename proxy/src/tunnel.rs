@@ -56,24 +56,36 @@ fn forward(request: &Request<'_>, target: &str, via: &str, peer: IpAddr, trusted
         "Keep-Alive",
         "Proxy-Connection",
     ];
-    let mut fields: Vec<Field<'_>> = request
+    // Stock Icecast ignores whatever comes after the 32nd line: what decides where the request ends, and who asks, comes first.
+    let first = [
+        "Host",
+        "Authorization",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Expect",
+        "Content-Type",
+    ];
+    let mut fields = vec![
+        Field {
+            name: "X-Forwarded-For",
+            value: forwarded.as_bytes(),
+        },
+        Field {
+            name: "Via",
+            value: via.as_bytes(),
+        },
+        Field {
+            name: "Connection",
+            value: b"close",
+        },
+    ];
+    let theirs = |field: &&Field<'_>| !ours.iter().any(|name| field.is(name));
+    let (weighty, others): (Vec<&Field<'_>>, Vec<_>) = request
         .fields
         .iter()
-        .filter(|field| !ours.iter().any(|name| field.is(name)))
-        .copied()
-        .collect();
-    fields.push(Field {
-        name: "X-Forwarded-For",
-        value: forwarded.as_bytes(),
-    });
-    fields.push(Field {
-        name: "Via",
-        value: via.as_bytes(),
-    });
-    fields.push(Field {
-        name: "Connection",
-        value: b"close",
-    });
+        .filter(theirs)
+        .partition(|field| first.iter().any(|name| field.is(name)));
+    fields.extend(weighty.into_iter().chain(others).copied());
     let mut head = Vec::with_capacity(1024);
     Request {
         method: request.method,
@@ -107,10 +119,11 @@ pub(crate) async fn carry(
         trusted.contains(&peer),
     );
     let version = request.version;
+    let path = target.split('?').next().unwrap_or_default();
     let mut server = match upstream.connect().await {
         Ok(server) => server,
         Err(error) => {
-            tracing::warn!(%peer, target, %error, "nothing to tunnel to");
+            tracing::warn!(%peer, path, %error, "nothing to tunnel to");
             return Answer::unavailable(error)
                 .send(connection.stream, version, false)
                 .await;
@@ -134,9 +147,12 @@ pub(crate) async fn carry(
         Body::Exactly(length) => Some(length - early.len() as u64),
         Body::Endless => None,
     };
-    let answered = pump(&mut connection.stream, &mut server, left).await;
+    let answered = pump(&mut connection.stream, &mut server, left, |status| {
+        tracing::info!(%peer, method = request.method.as_str(), path, status, "tunnelled");
+    })
+    .await;
     if !answered {
-        tracing::warn!(%peer, target, "the upstream closed without an answer");
+        tracing::warn!(%peer, path, "the upstream closed without an answer");
         return Answer::new(
             502,
             "The upstream closed the connection without an answer.\n",
@@ -147,9 +163,21 @@ pub(crate) async fn carry(
     drain(&mut connection.stream).await;
 }
 
+/// The status in the first bytes of an answer.
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|&byte| byte == b'\r').next()?;
+    let code = line.split(|&byte| byte == b' ').nth(1)?;
+    std::str::from_utf8(code).ok()?.parse().ok()
+}
+
 /// Moves bytes both ways until either side is done. `left`: of the client's bytes, so many may pass. False if the server was
-/// done before it had said anything.
-async fn pump(client: &mut TcpStream, server: &mut TcpStream, left: Option<u64>) -> bool {
+/// done before it had said anything. `answered` is told the status.
+async fn pump(
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    left: Option<u64>,
+    answered: impl FnOnce(Option<u16>),
+) -> bool {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let up = async {
@@ -175,6 +203,7 @@ async fn pump(client: &mut TcpStream, server: &mut TcpStream, left: Option<u64>)
         if read == 0 {
             return false;
         }
+        answered(status(&first[..read]));
         if to_client.write_all(&first[..read]).await.is_ok()
             && tokio::io::copy(&mut from_server, &mut to_client)
                 .await
@@ -214,9 +243,26 @@ mod tests {
         let plain = heads(head, false);
         assert_eq!(
             plain,
-            "GET /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.9\r\nVia: 1.0 a, 1.1 icx-me\r\nConnection: close\r\n\r\n"
+            "GET /x HTTP/1.1\r\nX-Forwarded-For: 10.0.0.9\r\nVia: 1.0 a, 1.1 icx-me\r\nConnection: close\r\nHost: h\r\n\r\n"
         );
         assert!(heads(head, true).contains("X-Forwarded-For: 6.6.6.6, 10.0.0.9\r\n"));
+    }
+
+    #[test]
+    fn what_decides_is_within_the_32_lines_that_icecast_reads() {
+        let mut head = "PUT /x HTTP/1.1\r\n".to_owned();
+        (0..50).for_each(|n| head.push_str(&format!("X-{n}: y\r\n")));
+        head.push_str("Host: h\r\nAuthorization: Basic eDp5\r\nContent-Length: 3\r\n\r\n");
+        let written = heads(&head, false);
+        let seen: Vec<&str> = written.lines().skip(1).take(32).collect();
+        for line in [
+            "Connection: close",
+            "Host: h",
+            "Authorization: Basic eDp5",
+            "Content-Length: 3",
+        ] {
+            assert!(seen.contains(&line), "{line}");
+        }
     }
 
     #[test]
