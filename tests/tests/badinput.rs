@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use icecast_ext_tests::http::{self, Head, basic, exchange};
 use icecast_ext_tests::icecast::{self, PASSWORD};
-use icecast_ext_tests::stage::{RATE, Stage};
+use icecast_ext_tests::stage::{RATE, Stage, noise};
 use icecast_ext_tests::tap::Tap;
 use icecast_ext_tests::truth::find;
 use icecast_ext_tests::wait::{wait_for, wait_until};
@@ -366,5 +366,19 @@ async fn an_upstream_that_is_down_is_said_so_and_costs_nobody_his_connection() {
         plain.silence().is_some_and(|s| s > Duration::from_secs(2))
     })
     .await;
+    // A mount that was known takes no new listeners either, once its upstream has been gone for some seconds; who has heard it
+    // may still have what is held.
+    wait_until("503 on a known mount", SOON, async || {
+        let tap = Tap::open(stage.proxy.addr(), "/live.mp3", &[]).await.ok()?;
+        (tap.head.status == 503).then_some(())
+    })
+    .await;
+    let place = stage.bystander.head.place().unwrap();
+    let resumed = stage.ask("/live.mp3", &place.resume(0)).await.unwrap();
+    assert_eq!(resumed.head.place().unwrap().offset, place.offset);
     assert_eq!((plain.ended(), stage.bystander.ended()), (None, None));
+    stage.icecast.restart().await.unwrap();
+    let _again = noise(stage.icecast.addr(), "/live.mp3", 9).await.unwrap();
+    plain.wait_more(RATE, SOON).await;
+    assert_eq!(plain.ended(), None, "fed again on the same connection");
 }

@@ -289,6 +289,8 @@ impl Trial {
                 .iter()
                 .flat_map(|block| block.placed())
                 .collect();
+            let texts: BTreeSet<_> = placed.iter().map(|(_, text)| text).collect();
+            assert_eq!(texts.len(), placed.len(), "one place each: {placed:?}");
             let missing: Vec<_> = titles
                 .iter()
                 .filter(|title| !placed.contains(title))

@@ -199,8 +199,14 @@ async fn a_proxy_that_is_killed_and_restarted_loses_nothing() {
     assert_eq!(one.epoch, two.epoch);
     for round in 1..=3 {
         near.wait_more(4 * RATE, SOON).await;
+        let icecast = Tap::open(stage.icecast.addr(), "/live.mp3", &[])
+            .await
+            .unwrap();
+        icecast.wait_len(4 * RATE, SOON).await;
         let died = std::time::Instant::now();
         stage.proxy.kill();
+        // Icecast goes on for a while without us.
+        icecast.wait_more(RATE * round / 2, SOON).await;
         stage.proxy.restart().await.unwrap();
         assert!(
             died.elapsed() < Duration::from_secs(2),
