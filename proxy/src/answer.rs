@@ -27,6 +27,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        411 => "Length Required",
         412 => "Precondition Failed",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",

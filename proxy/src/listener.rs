@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use icecast_ext_core::address::Session;
 use icecast_ext_core::codec::Format;
-use icecast_ext_core::field::{From, Resume, encode_duplicates};
+use icecast_ext_core::field::{From, Resume, StreamOffset, encode_duplicates};
 use icecast_ext_core::frame::MEDIA_TYPE;
 use icecast_ext_core::head::{Method, Request, encode_path};
 use icecast_ext_core::plan::Cursor;
@@ -109,13 +108,16 @@ pub(crate) async fn serve(
         Tier::Aware if request.method != Method::Head => crate::random_session().ok(),
         _ => None,
     };
-    let format = station.format();
+    let (format, lines) = station.run_at(start.at);
     let icy = tier != Tier::Feed
         && has_icy(format)
         && request
             .field("Icy-MetaData")
             .is_some_and(|value| value.trim_ascii() == b"1");
-    let mut bytes = head(server, station, request, tier, &start, session, icy);
+    let mut offset = start.field();
+    offset.session = session;
+    let metaint = icy.then_some(METAINT);
+    let mut bytes = head(server, station, request, tier, &offset, metaint, &lines);
     if request.method == Method::Head {
         let mut stream = connection.stream;
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await;
@@ -200,9 +202,9 @@ fn head(
     station: &Station,
     request: &Request<'_>,
     tier: Tier,
-    start: &Start,
-    session: Option<Session>,
-    icy: bool,
+    offset: &StreamOffset,
+    metaint: Option<NonZeroU32>,
+    lines: &[u8],
 ) -> Vec<u8> {
     let mut head = format!(
         "{} 200 OK\r\nDate: {}\r\nConnection: close\r\nCache-Control: no-cache, no-store\r\n",
@@ -213,18 +215,16 @@ fn head(
     if tier == Tier::Feed {
         head.extend_from_slice(format!("Content-Type: {MEDIA_TYPE}\r\n").as_bytes());
     } else {
-        head.extend_from_slice(&station.mount.fields());
+        head.extend_from_slice(lines);
     }
     let mut field =
         |name: &str, value: &str| head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     for (name, value) in CORS {
         field(name, value);
     }
-    if icy {
-        field("icy-metaint", &METAINT.to_string());
+    if let Some(metaint) = metaint {
+        field("icy-metaint", &metaint.to_string());
     }
-    let mut offset = start.field();
-    offset.session = session;
     field("Stream-Offset", &offset.encode());
     if let Some(window) = station.mount.window() {
         field("Stream-Window", &window.encode());

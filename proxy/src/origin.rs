@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, version};
 use crate::connection::Connection;
-use crate::server::Server;
+use crate::server::{MAX_MOUNTS, Server};
 use crate::station::{Station, Supply};
 use crate::upstream::STATS;
 
@@ -94,6 +94,12 @@ async fn source(
         tracing::warn!(%peer, path, status = answer.status(), "refused a source");
         return answer.send(connection.stream, request.version, false).await;
     }
+    if server.stations.get(path).is_none() && server.stations.len() >= MAX_MOUNTS {
+        tracing::error!(%peer, path, "over {MAX_MOUNTS} mounts: a source is refused");
+        return Answer::unavailable("too many mounts")
+            .send(connection.stream, request.version, false)
+            .await;
+    }
     let station = server.station(path);
     let Some(_seat) = station.take_seat() else {
         tracing::warn!(%peer, path, "refused a second source");
@@ -112,11 +118,14 @@ async fn source(
         .await
         .is_err()
     {
-        return;
+        return lost(server, &station);
     }
     let epoch = match crate::random_epoch() {
         Ok(epoch) => epoch,
-        Err(error) => return tracing::error!(%error, "no randomness for an epoch"),
+        Err(error) => {
+            tracing::error!(%error, "no randomness for an epoch");
+            return lost(server, &station);
+        }
     };
     let content_type = request
         .field("Content-Type")

@@ -25,8 +25,6 @@ const HEAD_TIME: Duration = Duration::from_secs(12);
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// An upstream that does not give a mount is not asked again for so long.
 const REFUSED: Duration = Duration::from_secs(5);
-/// After so many 412s in a row the place is given up: the parent has begun anew.
-const MAX_REFUSALS: u32 = 5;
 
 /// Why a connection to the upstream gave no more.
 #[derive(Debug, thiserror::Error)]
@@ -94,8 +92,6 @@ struct Memory {
     last_byte: Option<Instant>,
     /// The epoch was minted by a parent: only that may declare what follows it (R-SPLICE-1).
     adopted: bool,
-    /// 412s in a row.
-    refusals: u32,
     /// Connections in a row that broke before it was known whether they continue the buffer.
     unproven: u32,
 }
@@ -108,16 +104,17 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             .age()
             .and_then(|age| Instant::now().checked_sub(age)),
         adopted: false,
-        refusals: 0,
         unproven: 0,
     };
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
+    let stop = server.stop.clone();
+    let idle = std::pin::pin!(idle(&server, &station));
+    let mut idle = idle;
     loop {
-        let stop = server.stop.clone();
         let went = tokio::select! {
             () = stop.cancelled() => return,
-            () = idle(&server, &station) => {
+            () = &mut idle => {
                 tracing::info!(mount = station.path, "nobody listens: the pull ends");
                 break;
             }
@@ -140,7 +137,6 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
                 let _ = tokio::time::timeout(REFUSED, stop.cancelled()).await;
                 break;
             }
-            Ended::Status(412) => memory.refusals += 1,
             _ => station.set(Supply::Lost(since)),
         }
         if was_live {
@@ -160,6 +156,12 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     }
     server.stations.remove(&station);
     server.close(&station);
+    if server.config.always.contains(&station.path) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(MAX_WAIT) => drop(server.station(&station.path)),
+        }
+    }
 }
 
 /// Returns when nobody has listened for a window.
@@ -189,11 +191,8 @@ async fn connected(
     station: &Station,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
-    let held = if memory.refusals < MAX_REFUSALS {
-        station.mount.received()
-    } else {
-        None
-    };
+    // Kept through every 412: a parent that is behind us in our own epoch has to catch up.
+    let held = station.mount.received();
     let mut stream = upstream.connect().await?;
     stream
         .write_all(request(upstream, &station.path, held).as_bytes())
@@ -216,7 +215,6 @@ async fn connected(
             Ok(result) => result?,
         };
     };
-    memory.refusals = 0;
     let _ = buffer.split_to(length);
     let body = Body {
         stream,

@@ -21,7 +21,9 @@ use crate::upstream::{Listed, Origin, STATS, UpstreamError};
 use crate::{listener, origin, pull, tunnel};
 
 /// Mounts that are served at once, at most: a path is not a mount, and a stranger must not fill our memory.
-const MAX_MOUNTS: usize = 4096;
+pub(crate) const MAX_MOUNTS: usize = 4096;
+/// A peer that acknowledges nothing for so long is cut.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(30);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
@@ -93,24 +95,27 @@ impl Server {
             stop,
             tasks: TaskTracker::new(),
         });
-        let mut addresses = Vec::new();
+        let mut listeners = Vec::new();
         for address in &server.config.listen {
             let listener = bind(*address, &server.config.listen).with_context(|| {
                 format!("cannot listen on {address}: is it in use, or are you not allowed to?")
             })?;
-            addresses.push(listener.local_addr()?);
-            server.tasks.spawn(server.clone().accept(listener));
+            listeners.push(listener);
         }
-        for path in server
-            .journal
-            .iter()
-            .flat_map(Journal::mounts)
-            .chain(server.config.always.clone())
-        {
+        // What is older than this, nobody can want to continue.
+        let keep = server.config.window + server.config.patience;
+        let remembered = server.journal.as_ref().map(|journal| journal.mounts(keep));
+        let always = server.config.always.clone();
+        for path in remembered.into_iter().flatten().chain(always) {
             let station = server.station(&path);
             if server.upstream.is_none() {
                 origin::lost(&server, &station);
             }
+        }
+        let mut addresses = Vec::new();
+        for listener in listeners {
+            addresses.push(listener.local_addr()?);
+            server.tasks.spawn(server.clone().accept(listener));
         }
         Ok((server, addresses))
     }
@@ -156,6 +161,8 @@ impl Server {
 
     async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
+        // A peer that takes nothing for so long is gone, whatever it is being sent.
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
         let Some(connection) = connection::read(stream, peer).await else {
             return;
         };

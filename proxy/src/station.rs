@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use icecast_ext_core::address::Epoch;
+use bytes::Bytes;
+use icecast_ext_core::address::{Epoch, Position};
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::timeline::Timeline;
 use icecast_ext_delivery::Mount;
@@ -94,10 +95,15 @@ impl Station {
         self.mount.with(|timeline| timeline.knows(epoch))
     }
 
-    /// That of the current run.
-    pub(crate) fn format(&self) -> Format {
-        let format = |timeline: &Timeline| timeline.runs().last().map(|run| run.format);
-        self.mount.with(format).unwrap_or(Format::Opaque)
+    /// The format of the run that an answer starts in, and its lines for the answer's head.
+    pub(crate) fn run_at(&self, at: Position) -> (Format, Bytes) {
+        let look = |timeline: &Timeline| {
+            let run = timeline.run_at(at)?;
+            Some((run.format, run.fields.clone()))
+        };
+        self.mount
+            .with(look)
+            .unwrap_or((Format::Opaque, Bytes::new()))
     }
 
     pub(crate) fn supply(&self) -> Supply {
@@ -129,11 +135,14 @@ impl Station {
 
 /// The stations by decoded path.
 #[derive(Debug, Default)]
-pub(crate) struct Stations(Mutex<HashMap<String, Arc<Station>>>);
+pub(crate) struct Stations {
+    by_path: Mutex<HashMap<String, Arc<Station>>>,
+    making: Mutex<()>,
+}
 
 impl Stations {
     fn map(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Station>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_path.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Arc<Station>> {
@@ -144,21 +153,23 @@ impl Stations {
         self.map().len()
     }
 
-    /// The station at `path`, made by `make` if there is none; true if it was made.
+    /// The station at `path`, made by `make` if there is none; true if it was made. Making may take a while (it reads a journal),
+    /// and nobody who asks for another station waits for it.
     pub(crate) fn get_or_make(
         &self,
         path: &str,
         make: impl FnOnce() -> Arc<Station>,
     ) -> (Arc<Station>, bool) {
-        let mut map = self.map();
-        match map.get(path) {
-            Some(station) => (station.clone(), false),
-            None => {
-                let station = make();
-                map.insert(path.to_owned(), station.clone());
-                (station, true)
-            }
+        if let Some(station) = self.get(path) {
+            return (station, false);
         }
+        let _one_at_a_time = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(station) = self.get(path) {
+            return (station, false);
+        }
+        let station = make();
+        self.map().insert(path.to_owned(), station.clone());
+        (station, true)
     }
 
     /// Forgets `station`, unless another has taken its place.

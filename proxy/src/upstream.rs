@@ -114,11 +114,13 @@ impl Origin {
     pub(crate) async fn listed(&self, path: &str) -> Result<Listed, UpstreamError> {
         let mut mounts = self.mounts.lock().await;
         let fresh = mounts.as_ref().is_some_and(|(when, list)| {
-            let known = list.as_ref().is_ok_and(|list| list.contains_key(path));
-            when.elapsed() <= if known { FRESH } else { FRESH_MISS }
+            let missed = list.as_ref().is_ok_and(|list| !list.contains_key(path));
+            when.elapsed() <= if missed { FRESH_MISS } else { FRESH }
         });
         if !fresh {
-            *mounts = Some((Instant::now(), self.fetch().await));
+            // Those who wait meanwhile take this answer: it is fresh when it is here, not when it was asked for.
+            let list = self.fetch().await;
+            *mounts = Some((Instant::now(), list));
         }
         match mounts.as_ref() {
             Some((_, Ok(list))) => Ok(list.get(path).copied().unwrap_or(Listed::No)),

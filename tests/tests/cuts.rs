@@ -45,7 +45,8 @@ fn plans(mut chance: Chance, icy: bool) -> impl FnMut(usize) -> Option<Plan> + S
         };
         left.push(if i % 33 == 32 { Kind::Stall } else { kind });
     }
-    move |number| {
+    let mut number = 0;
+    move |_| {
         let pick = chance.range(0, left.len() as u64) as usize;
         let kind = (!left.is_empty()).then(|| left.swap_remove(pick))?;
         let how = match kind {
@@ -62,6 +63,7 @@ fn plans(mut chance: Chance, icy: bool) -> impl FnMut(usize) -> Option<Plan> + S
             _ if chance.one_in(8) => At::Body(chance.range(0, 8)),
             _ => At::Body(chance.range(1, 50_000)),
         };
+        number += 1;
         let next = if number % 2 == 0 {
             Next::Move
         } else {

@@ -108,15 +108,26 @@ impl Journal {
         })
     }
 
-    /// The mounts that have left something here, in no order. What cannot be read is left out.
+    /// The mounts that have written something here within `keep`, in no order. What cannot be read is left out; what is older is
+    /// deleted.
     #[must_use]
-    pub fn mounts(&self) -> Vec<String> {
+    pub fn mounts(&self, keep: Duration) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.dir.join("mounts")) else {
             return Vec::new();
         };
-        let newest = |dir: PathBuf| segment::list(&dir).ok()?.pop().map(|(_, path)| path);
+        let recent = |dir: PathBuf| {
+            let (_, newest) = segment::list(&dir).ok()?.pop()?;
+            let age = fs::metadata(&newest).ok()?.modified().ok()?.elapsed();
+            // A clock that has gone back makes nothing old.
+            if age.is_ok_and(|age| age > keep) {
+                tracing::info!(dir = %dir.display(), "the journal of a mount that is long gone is deleted");
+                segment::remove_all(&dir);
+                return None;
+            }
+            segment::mount_of(&newest)
+        };
         entries
-            .filter_map(|entry| segment::mount_of(&newest(entry.ok()?.path())?))
+            .filter_map(|entry| recent(entry.ok()?.path()))
             .collect()
     }
 

@@ -108,8 +108,10 @@ impl Ticker {
 
     /// The start of the slot after `at`.
     fn align(&self, at: Instant) -> Instant {
-        let slots = at.saturating_duration_since(self.origin).as_millis() / SLOT.as_millis() + 1;
-        self.origin + SLOT * u32::try_from(slots).unwrap_or(u32::MAX)
+        let since = at.saturating_duration_since(self.origin).as_millis();
+        let slot = SLOT.as_millis();
+        let next = (since / slot + 1) * slot;
+        self.origin + Duration::from_millis(u64::try_from(next).unwrap_or(u64::MAX / 2))
     }
 
     /// All that are due; sleeps until there are some. Empty: stop.

@@ -296,3 +296,19 @@ fn a_mount_goes_on_when_its_journal_cannot_be_written() {
     journal.sync();
     assert!(mount.held() > 0);
 }
+
+#[test]
+fn a_mount_is_remembered_while_somebody_may_want_it_and_then_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let mount = Mount::new("/live", MountConfig::default());
+    mount.attach(&journal);
+    live(&mount, 3);
+    journal.sync();
+    assert_eq!(journal.mounts(Duration::from_secs(3600)), ["/live"]);
+    assert!(!segments(dir.path()).is_empty());
+    until("a moment later", || {
+        journal.mounts(Duration::ZERO).is_empty()
+    });
+    assert!(!dir.path().join("mounts/mlive").exists());
+}

@@ -24,8 +24,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(300);
 const LAST_LOOK: Duration = Duration::from_secs(2);
 /// So many connections in a row may break before they prove anything.
 const MAX_UNPROVEN: u32 = 3;
-/// Of the buffer's end, so much is compared: eight seconds at over 1 Mbit/s, and every burst.
-const TAIL: usize = 1 << 20;
+/// Of the buffer's end, at least so much is compared: every burst. More if eight seconds are more.
+const TAIL: u64 = 1 << 20;
 
 /// How the body is made.
 #[derive(Debug, Clone, Copy)]
@@ -183,12 +183,16 @@ fn prove(
     let (Some(before), Some(after)) = (memory.last_byte, gathered.last) else {
         return Err(Unproven::TooLittle);
     };
-    let tail = station.mount.tail(TAIL);
+    let rate = station.mount.window().and_then(|window| window.rate);
+    let unique = rate.unwrap_or(0).saturating_mul(heal::UNIQUE.as_secs() + 1);
+    let tail = station
+        .mount
+        .tail(usize::try_from(TAIL.max(unique)).unwrap_or(usize::MAX));
     let evidence = Evidence {
         tail: &tail,
         burst: &gathered.audio[headers..],
         elapsed: after.saturating_duration_since(before),
-        rate: station.mount.window().and_then(|window| window.rate),
+        rate,
     };
     heal::continues(&evidence).map(|at| at + headers)
 }

@@ -44,6 +44,12 @@ impl Timeline {
         self.runs.get(index.checked_sub(self.past.len())?)
     }
 
+    /// The run that holds a position, or ends there.
+    #[must_use]
+    pub fn run_at(&self, position: Position) -> Option<&Run> {
+        self.run_of(self.find(position)?)
+    }
+
     /// The span of the run at `held` in `runs`.
     pub(crate) fn span_index(&self, held: usize) -> usize {
         self.past.len() + held

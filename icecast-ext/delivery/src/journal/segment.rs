@@ -100,6 +100,13 @@ pub(crate) fn read(path: &Path, mount: &str, mut each: impl FnMut(Record)) -> Re
     Ok(())
 }
 
+/// Deletes a mount's directory.
+pub(crate) fn remove_all(dir: &Path) {
+    if let Err(error) = fs::remove_dir_all(dir) {
+        tracing::warn!(dir = %dir.display(), %error, "an old journal cannot be deleted");
+    }
+}
+
 /// Renames a file that is of no use, so that somebody can look at it. It is not touched again.
 pub(crate) fn set_aside(path: &Path, why: &Unusable) {
     let mut name = path.as_os_str().to_owned();
