@@ -52,7 +52,11 @@ fn allowances(needs: &[Need], budget: u64) -> Option<Vec<u64>> {
         } else {
             (busy_room, busy)
         };
-        let part = u128::from(need.held) * u128::from(room) / u128::from(all.max(1));
+        if all <= room {
+            // These need not shrink, and may grow until the next look.
+            return u64::MAX;
+        }
+        let part = u128::from(need.held) * u128::from(room) / u128::from(all);
         u64::try_from(part)
             .unwrap_or(u64::MAX)
             .clamp(least(need), need.held)
@@ -140,7 +144,7 @@ mod tests {
     #[test]
     fn idle_mounts_shrink_first() {
         let needs = [need(600, true), need(200, true), need(600, false)];
-        assert_eq!(allowances(&needs, 1000), Some(vec![300, 100, 600]));
+        assert_eq!(allowances(&needs, 1000), Some(vec![300, 100, u64::MAX]));
     }
 
     #[test]
