@@ -8,7 +8,8 @@ use icecast_ext_core::codec::Format;
 use icecast_ext_core::frame::Frame;
 use icecast_ext_core::head::field_lines;
 
-use crate::mount::{Mount, RunStart};
+use crate::config::RunStart;
+use crate::mount::Mount;
 
 /// Applies one connection's frames, in order, as [`icecast_ext_core::frame::Decoder`] gives them.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use icecast_ext_core::plan::{Cursor, End, Step};
 use icecast_ext_core::timeline::{Begin, Timeline};
 
-use crate::mount::{MountConfig, RunStart};
+use crate::config::{MountConfig, RunStart};
 use crate::ring::Ring;
 use crate::turn::{Then, Turn};
 use crate::writer::{Batch, Event};

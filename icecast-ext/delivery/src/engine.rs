@@ -12,9 +12,10 @@ use bytes::Bytes;
 use icecast_ext_core::address::Session;
 use icecast_ext_core::plan::Cursor;
 
+use crate::config::MountConfig;
 use crate::error::Error;
 use crate::fanout::Fanout;
-use crate::mount::{Mount, MountConfig};
+use crate::mount::Mount;
 use crate::socket;
 use crate::ticker::{self, Ticker};
 

@@ -43,6 +43,7 @@
 mod adopt;
 mod budget;
 mod buffer;
+mod config;
 pub mod engine;
 mod error;
 mod fanout;
@@ -56,7 +57,8 @@ mod turn;
 mod writer;
 
 pub use adopt::Adopter;
+pub use config::{Listeners, MountConfig, RunStart};
 pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
 pub use error::Error;
 pub use journal::Journal;
-pub use mount::{Listeners, Mount, MountConfig, RunStart};
+pub use mount::Mount;

@@ -7,79 +7,19 @@ use std::sync::{
 use std::time::Duration;
 
 use bytes::Bytes;
-use icecast_ext_core::address::{Epoch, Offset, Position, Session};
-use icecast_ext_core::codec::Format;
+use icecast_ext_core::address::{Offset, Position, Session};
 use icecast_ext_core::field::{Resume, StreamWindow};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{Refusal, Start};
 use icecast_ext_core::timeline::Timeline;
 
 use crate::buffer::Buffer;
+use crate::config::{Listeners, MountConfig, RunStart};
 use crate::engine::{Kind, Sessions, Shared};
 use crate::journal::MountJournal;
 use crate::journal::record::Record;
 use crate::turn::Turn;
 use crate::writer::{Event, Writing};
-
-/// How a mount holds and publishes.
-#[derive(Clone, Debug)]
-pub struct MountConfig {
-    /// How often bytes are published. At least 10 ms.
-    pub tick: Duration,
-    /// How much is held, by arrival time.
-    pub window: Duration,
-    /// Never more bytes than this are held (and one tick's).
-    pub cap: u64,
-    /// Bytes before the edge at which a live join starts.
-    pub burst: u64,
-}
-
-impl Default for MountConfig {
-    fn default() -> Self {
-        Self {
-            tick: Duration::from_millis(250),
-            window: Duration::from_secs(120),
-            cap: 64 << 20,
-            burst: 65_536,
-        }
-    }
-}
-
-/// How a run begins.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunStart {
-    /// Its name.
-    pub epoch: Epoch,
-    /// Its first byte.
-    pub first: Offset,
-    /// The minter says that it follows the run before (R-SPLICE-1).
-    pub declared: bool,
-    /// Whose frames or pages are looked for.
-    pub format: Format,
-    /// `Content-Type` and `icy-*` lines, each ending in CRLF, as a FORMAT frame has them.
-    pub fields: Bytes,
-    /// What is in force at `first`, if the caller knows (a relay does).
-    pub prelude: Option<Bytes>,
-}
-
-/// Listeners of a mount.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Listeners {
-    /// Without ICY.
-    pub plain: usize,
-    /// With ICY.
-    pub icy: usize,
-    /// Relays.
-    pub feed: usize,
-}
-
-impl Listeners {
-    /// All of them.
-    #[must_use]
-    pub const fn total(&self) -> usize {
-        self.plain + self.icy + self.feed
-    }
-}
 
 /// A mount's back buffer. Written by one, read by all loops; [`crate::Engine::mount`] makes one that is published each tick.
 #[derive(Debug)]

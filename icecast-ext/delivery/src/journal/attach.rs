@@ -3,9 +3,10 @@
 use icecast_ext_core::address::Position;
 
 use crate::buffer::Buffer;
+use crate::config::RunStart;
 use crate::journal::record::{Record, Snapshot};
 use crate::journal::{Journal, Loaded};
-use crate::mount::{Mount, RunStart, lock};
+use crate::mount::{Mount, lock};
 use crate::writer::Writing;
 
 impl Mount {

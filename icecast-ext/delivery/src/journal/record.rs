@@ -7,7 +7,7 @@ use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
 use icecast_ext_core::codec::Format;
 
-use crate::mount::RunStart;
+use crate::config::RunStart;
 use crate::writer::{Batch, Event};
 
 /// No payload is longer: one tick's bytes.

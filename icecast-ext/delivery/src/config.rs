@@ -1,0 +1,67 @@
+//! What a mount is told, and what it tells: how it holds, how a run begins, who listens.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use icecast_ext_core::address::{Epoch, Offset};
+use icecast_ext_core::codec::Format;
+
+/// How a mount holds and publishes.
+#[derive(Clone, Debug)]
+pub struct MountConfig {
+    /// How often bytes are published. At least 10 ms.
+    pub tick: Duration,
+    /// How much is held, by arrival time.
+    pub window: Duration,
+    /// Never more bytes than this are held (and one tick's).
+    pub cap: u64,
+    /// Bytes before the edge at which a live join starts.
+    pub burst: u64,
+}
+
+impl Default for MountConfig {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(250),
+            window: Duration::from_secs(120),
+            cap: 64 << 20,
+            burst: 65_536,
+        }
+    }
+}
+
+/// How a run begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunStart {
+    /// Its name.
+    pub epoch: Epoch,
+    /// Its first byte.
+    pub first: Offset,
+    /// The minter says that it follows the run before (R-SPLICE-1).
+    pub declared: bool,
+    /// Whose frames or pages are looked for.
+    pub format: Format,
+    /// `Content-Type` and `icy-*` lines, each ending in CRLF, as a FORMAT frame has them.
+    pub fields: Bytes,
+    /// What is in force at `first`, if the caller knows (a relay does).
+    pub prelude: Option<Bytes>,
+}
+
+/// Listeners of a mount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Listeners {
+    /// Without ICY.
+    pub plain: usize,
+    /// With ICY.
+    pub icy: usize,
+    /// Relays.
+    pub feed: usize,
+}
+
+impl Listeners {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.plain + self.icy + self.feed
+    }
+}
