@@ -95,6 +95,7 @@ async fn icy_blocks_that_lie_about_their_length_cost_nobody_else_a_byte() {
     })
     .await;
     assert_eq!(lie.audio()[..false_audio.len()], false_audio);
+    assert!(proxy.log().contains("names no title"), "a line in the log");
     no_panic(&mut proxy);
 
     for metaint in [
@@ -325,6 +326,10 @@ async fn ogg_with_broken_checksums_is_passed_on_and_harms_nobody() {
                 "round {round}: other bytes than the place says"
             );
         }
+        assert!(
+            proxy.log().contains("broken Ogg pages"),
+            "a line in the log"
+        );
         no_panic(&mut proxy);
     }
     bystander.wait_more(32_000, SOON).await;

@@ -201,6 +201,15 @@ impl Tracker {
         self.whole = self.whole.max(self.at + held);
     }
 
+    /// How often an Ogg stream has been broken so far: a page had a wrong checksum, or was not where it should be.
+    #[must_use]
+    pub fn damaged(&self) -> u64 {
+        match &self.machine {
+            Machine::Ogg(ogg) => ogg.damaged,
+            _ => 0,
+        }
+    }
+
     /// The end of the last whole frame or page, for formats that have them and while the tracker is in step: bytes from
     /// here on are a beginning. Otherwise the end of what was fed. Never more than 64 KiB behind it, and never less than
     /// it was.

@@ -103,7 +103,14 @@ impl Writing {
             self.arrivals.push_back((self.next().offset, ms));
         }
         self.bytes.extend_from_slice(bytes);
+        let before = self.tracker.damaged();
         self.tracker.feed(bytes, &mut self.marks);
+        let damaged = self.tracker.damaged();
+        // At first, and then ever less often.
+        if damaged.max(1).ilog2() > before.max(1).ilog2() || (before == 0 && damaged > 0) {
+            let at = self.next();
+            tracing::warn!(%at, damaged, "broken Ogg pages: passed on as they are, nobody starts there");
+        }
         for mark in self.marks.drain(..) {
             self.events.push_back(match mark {
                 Mark::Sync(at) => Event::Sync(at),

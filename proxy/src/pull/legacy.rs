@@ -8,7 +8,7 @@ use icecast_ext_core::address::Offset;
 use icecast_ext_core::codec::{self, Format};
 use icecast_ext_core::head::Response;
 use icecast_ext_core::heal::{self, Evidence, Unproven};
-use icecast_ext_core::icy::{Deinterleaver, Part};
+use icecast_ext_core::icy::{self, Deinterleaver, Part};
 use icecast_ext_delivery::RunStart;
 use tokio::time::Instant;
 
@@ -51,8 +51,9 @@ pub(super) async fn run(
     lines: Bytes,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
-    let mut icy = shape.metaint.map(Deinterleaver::new);
+    let mut blocks = shape.metaint.map(Deinterleaver::new);
     let mut parts = Vec::new();
+    let mut unreadable = false;
     let mut gathered = Gathered::default();
     let started = Instant::now();
     let mut look = FIRST_LOOK;
@@ -67,8 +68,8 @@ pub(super) async fn run(
             SILENCE
         };
         match body.next(silence).await {
-            Ok(bytes) => match &mut icy {
-                Some(icy) => icy.feed(bytes, &mut parts),
+            Ok(bytes) => match &mut blocks {
+                Some(blocks) => blocks.feed(bytes, &mut parts),
                 None => parts.push(Part::Audio(bytes)),
             },
             Err(Ended::Silent(_)) if healing => {}
@@ -105,7 +106,13 @@ pub(super) async fn run(
                     station.append(&bytes);
                     memory.last_byte = Some(Instant::now());
                 }
-                Part::Block(text) => station.mount.title(None, text),
+                Part::Block(text) => {
+                    if icy::titles(&text).is_empty() && !unreadable {
+                        unreadable = true;
+                        tracing::warn!(mount = station.path, text = %String::from_utf8_lossy(&text[..text.len().min(80)]).escape_debug(), "a metadata block that names no title: does icy-metaint lie?");
+                    }
+                    station.mount.title(None, text);
+                }
             }
         }
     }

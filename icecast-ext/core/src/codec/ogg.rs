@@ -132,6 +132,8 @@ pub(super) struct Ogg {
     streams: Vec<Stream>,
     /// The next sync point is not before this.
     due: u64,
+    /// Places where a page should have begun, or had a wrong checksum.
+    pub(super) damaged: u64,
 }
 
 impl Ogg {
@@ -141,6 +143,7 @@ impl Ogg {
             in_step: false,
             phase: Phase::Lost,
             streams: Vec::new(),
+            damaged: 0,
             due: 0,
         };
         let (mut done, mut marks) = (0, Vec::new());
@@ -183,6 +186,7 @@ impl Ogg {
             }
             Read::More => None,
             Read::Not(n) => {
+                self.damaged += u64::from(self.in_step);
                 self.in_step = false;
                 Some(n)
             }
