@@ -97,6 +97,28 @@ impl Cursor {
         self.run
     }
 
+    /// A player that knows nothing of us: it is carried where others end and resume.
+    #[must_use]
+    pub const fn is_stock(&self) -> bool {
+        !self.aware && !matches!(self.body, Body::Feed(_))
+    }
+
+    /// The cursor of a stock listener that goes on at `to` in a stream of the same format, of another mount perhaps. An ICY
+    /// phase goes on. `None` where it cannot: an aware client resumes by itself, some decoders do not go on, and a
+    /// prelude (`prelude`: one is needed) has no place between ICY blocks (R-ICY-2).
+    #[must_use]
+    pub fn carried(&self, to: Position, prelude: bool) -> Option<Self> {
+        let mut after = *self;
+        match &mut after.body {
+            Body::Plain => {}
+            Body::Icy(_) if prelude => return None,
+            Body::Icy(icy) => icy.forget(),
+            Body::Feed(_) => return None,
+        }
+        (after.at, after.run) = (to, None);
+        (!self.aware && self.continues).then_some(after)
+    }
+
     /// What comes next, at most `max` bytes of audio (at least 1), and the cursor after it. `tick` counts the mount's
     /// ticks: a feed that waits says KEEPALIVE once in each.
     #[must_use]

@@ -93,6 +93,10 @@ pub enum Reason {
     Stuck,
     /// Its client came back on another connection (R-SESS-3).
     Replaced,
+    /// [`Engine::kick`]
+    Kicked,
+    /// [`Engine::carry`]: an aware client or a relay, which asks again by itself.
+    Moved,
     /// [`Mount::close`]
     MountClosed,
     /// [`Engine::shutdown`]
@@ -125,6 +129,10 @@ pub(crate) enum Message {
     Dirty(u64),
     /// A mount's session came back.
     Replace(u64, Session),
+    /// A mount's listener of this caller's id ends.
+    Kick(u64, u64),
+    /// A mount's listeners go on in another one.
+    Carry(u64, Arc<Mount>),
     /// Whoever has been sent everything ends; the others at this time.
     Drain(Instant),
 }
@@ -329,6 +337,25 @@ impl Engine {
         };
         self.shared.loops[index].post(Message::Replace(mount.id(), session));
         true
+    }
+
+    /// Ends the listener of `mount` that was admitted with this id: FIN after what is queued, [`Reason::Kicked`].
+    pub fn kick(&self, mount: &Mount, id: u64) {
+        for handle in &self.shared.loops {
+            handle.post(Message::Kick(mount.id(), id));
+        }
+    }
+
+    /// Listeners of `from` go on in `to`, where a late joiner starts now, after its prelude if it needs one. Stays: who hears
+    /// another format, whose decoder does not go on, all if `to` holds nothing yet. Aware clients and relays ask again by
+    /// themselves: their responses end with [`Reason::Moved`].
+    pub fn carry(&self, from: &Mount, to: &Arc<Mount>) {
+        if from.id() == to.id() {
+            return;
+        }
+        for handle in &self.shared.loops {
+            handle.post(Message::Carry(from.id(), Arc::clone(to)));
+        }
     }
 
     /// Listeners of all mounts.

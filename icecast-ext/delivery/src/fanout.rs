@@ -5,6 +5,7 @@
 //! mount's lock; no lock is held while sending.
 
 mod end;
+mod orders;
 mod serve;
 
 use std::cmp::Reverse;
@@ -168,6 +169,8 @@ impl Fanout {
                     self.end(*key, Reason::Replaced);
                 }
             }
+            Message::Kick(mount, id) => self.kick(mount, id),
+            Message::Carry(from, to) => self.carry(from, &to),
             Message::Drain(end) => {
                 self.drain = Some(end);
                 let mounts: Vec<u64> = self.by_mount.keys().copied().collect();

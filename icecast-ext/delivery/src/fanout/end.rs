@@ -32,7 +32,12 @@ impl Fanout {
                 socket::abort(&listener.socket);
                 false
             }
-            Reason::Epoch | Reason::Evicted | Reason::MountClosed | Reason::Shutdown => {
+            Reason::Epoch
+            | Reason::Evicted
+            | Reason::Kicked
+            | Reason::Moved
+            | Reason::MountClosed
+            | Reason::Shutdown => {
                 socket::finish(&listener.socket);
                 true
             }
