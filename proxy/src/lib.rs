@@ -1,21 +1,26 @@
 //! The reverse proxy, origin and listener behind the `icecast-ext` command.
 //!
-//! A connection's way through the rooms: `connection` reads its head, `server` says whose it is; `listener` answers from
-//! a `station`'s back buffer and hands the socket to the delivery loops, `tunnel` carries everything else, and `origin`
-//! takes sources where there is no upstream. A station's bytes come from `pull`.
+//! A connection's way through the rooms: `accept` takes it, `connection` reads its head, `caller` says who asks, `route` whose
+//! request it is; `listener` answers from a `station`'s back buffer and hands the socket to the delivery loops, `tunnel`
+//! carries everything else, and `origin` takes sources where there is no upstream. A station's bytes come from `pull`. The
+//! `audience` knows who listens; `server` holds what they share.
 
+mod accept;
 mod answer;
+mod audience;
+mod caller;
 mod clock;
 pub mod config;
 mod connection;
 pub mod demo;
 pub mod listen;
 mod listener;
-mod log;
 mod origin;
 mod pull;
+mod route;
 pub mod serve;
 mod server;
+mod sockets;
 mod station;
 mod tunnel;
 mod upstream;

@@ -15,6 +15,7 @@ use icecast_ext_delivery::{Admission, Kind};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, CORS, date, version};
+use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::server::Server;
 use crate::station::{Station, Supply};
@@ -67,6 +68,7 @@ pub(crate) async fn serve(
     station: &Arc<Station>,
     connection: Connection,
     request: &Request<'_>,
+    caller: &Caller,
     asked: Option<Resume>,
 ) {
     let resume = asked.unwrap_or(Resume::LIVE);
@@ -142,7 +144,7 @@ pub(crate) async fn serve(
         _ if icy => Kind::Icy,
         _ => Kind::Plain,
     };
-    let id = server.log.admitted(connection.peer, &station.path);
+    let id = server.audience.admitted(caller, &station.path, kind);
     let admission = Admission {
         socket,
         mount: station.mount.clone(),
@@ -229,10 +231,10 @@ fn head(
     if let Some(window) = station.mount.window() {
         field("Stream-Window", &window.encode());
     }
-    if !server.config.relays.is_empty() {
+    let config = server.config();
+    if !config.relays.is_empty() {
         let path = encode_path(&station.path);
-        let links: Vec<String> = server
-            .config
+        let links: Vec<String> = config
             .relays
             .iter()
             .map(|base| format!("{base}{path}"))

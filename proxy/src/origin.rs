@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, version};
 use crate::connection::Connection;
-use crate::server::{MAX_MOUNTS, Server};
+use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::STATS;
 
@@ -57,7 +57,8 @@ pub(crate) async fn serve(
 }
 
 fn authorized(server: &Server, request: &Request<'_>) -> bool {
-    let password = server.config.source_password.as_deref().unwrap_or_default();
+    let config = server.config();
+    let password = config.source_password.as_deref().unwrap_or_default();
     request
         .basic_auth()
         .is_some_and(|(_, given)| !password.is_empty() && same(&given, password.as_bytes()))
@@ -94,8 +95,8 @@ async fn source(
         tracing::warn!(%peer, path, status = answer.status(), "refused a source");
         return answer.send(connection.stream, request.version, false).await;
     }
-    if server.stations.get(path).is_none() && server.stations.len() >= MAX_MOUNTS {
-        tracing::error!(%peer, path, "over {MAX_MOUNTS} mounts: a source is refused");
+    if server.stations.get(path).is_none() && server.stations.len() >= server.max_mounts() {
+        tracing::error!(%peer, path, "too many mounts (limits.mounts): a source is refused");
         return Answer::unavailable("too many mounts")
             .send(connection.stream, request.version, false)
             .await;
@@ -218,7 +219,7 @@ async fn read(
 async fn expire(server: Arc<Server>, station: Arc<Station>, since: Instant) {
     tokio::select! {
         () = server.stop.cancelled() => {}
-        () = tokio::time::sleep(server.config.patience) => {
+        () = tokio::time::sleep(server.config().patience) => {
             // The seat is kept: a source that comes this moment is refused and comes again, to a new station.
             if station.supply() == Supply::Lost(since) && let Some(seat) = station.take_seat() {
                 std::mem::forget(seat);

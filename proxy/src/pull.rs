@@ -144,8 +144,9 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
         } else {
             tracing::debug!(mount = station.path, error = %went, "no stream");
         }
-        if since.elapsed() > server.config.patience {
-            tracing::warn!(mount = station.path, patience = ?server.config.patience, error = %went, "gave the mount up");
+        let patience = server.config().patience;
+        if since.elapsed() > patience {
+            tracing::warn!(mount = station.path, ?patience, error = %went, "gave the mount up");
             break;
         }
         tokio::select! {
@@ -156,7 +157,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     }
     server.stations.remove(&station);
     server.close(&station);
-    if server.config.always.contains(&station.path) {
+    if server.config().always.contains(&station.path) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(MAX_WAIT) => drop(server.station(&station.path)),
@@ -166,11 +167,11 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
 
 /// Returns when nobody has listened for a window.
 async fn idle(server: &Server, station: &Station) {
-    if server.config.always.contains(&station.path) {
+    if server.config().always.contains(&station.path) {
         std::future::pending::<()>().await;
     }
     let mut since = Instant::now();
-    while since.elapsed() < server.config.window {
+    while since.elapsed() < station.mount.config().window {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if station.mount.listeners().total() > 0 {
             since = Instant::now();

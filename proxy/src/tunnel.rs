@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::answer::{Answer, drain};
+use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::upstream::Origin;
 
@@ -102,20 +103,14 @@ pub(crate) async fn carry(
     request_head: &[u8],
     target: &str,
     upstream: &Origin,
-    trusted: &[IpAddr],
+    caller: &Caller,
 ) {
     let Ok(Some((request, _))) = Request::parse(request_head) else {
         return;
     };
     let body = Body::of(&request);
     let peer = connection.peer.ip();
-    let head = forward(
-        &request,
-        target,
-        upstream.via(),
-        peer,
-        trusted.contains(&peer),
-    );
+    let head = forward(&request, target, upstream.via(), peer, caller.trusted);
     let version = request.version;
     let refusal = match (&head, body) {
         (None, _) => Some(Answer::new(

@@ -131,7 +131,7 @@ impl Origin {
 
     async fn fetch(&self) -> Mounts {
         let down = |error: reqwest::Error| UpstreamError::Down(error.without_url().to_string());
-        let url = format!("http://{}{STATS}", self.server.authority());
+        let url = format!("{}{STATS}", self.server.base());
         let mut answer = self
             .http
             .get(url)

@@ -1,0 +1,103 @@
+//! Accepts, reads a head, and takes it to its room.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecast_ext_core::head::{Method, Request};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::answer::Answer;
+use crate::caller::Caller;
+use crate::connection::{self, Connection};
+use crate::route::{Judged, Route};
+use crate::server::Server;
+use crate::{listener, origin, tunnel};
+
+/// A peer that acknowledges nothing for so long is cut.
+const STUCK: Duration = Duration::from_secs(30);
+
+impl Server {
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let server = self.clone();
+                    self.tasks.spawn(async move {
+                        tokio::select! {
+                            () = server.stop.cancelled() => {}
+                            () = server.serve(stream, peer) => {}
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly. Those who are connected go on.
+                    tracing::error!(%error, "cannot accept: is the limit of open files (ulimit -n) too low?");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        // A peer that takes nothing for so long is gone, whatever it is being sent.
+        let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
+        let Some(connection) = connection::read(stream, peer).await else {
+            return;
+        };
+        let bytes = connection.buffer.clone().freeze();
+        let Ok(Some((request, length))) = Request::parse(&bytes) else {
+            return;
+        };
+        let config = self.config();
+        let caller = Caller::new(&config, connection.peer, &request);
+        let Judged {
+            target,
+            asked,
+            onward,
+        } = match self.judge(&request) {
+            Ok(judged) => judged,
+            Err(answer) => return self.refuse(connection, &request, &answer).await,
+        };
+        if self.upstream.is_none() && origin::is_for(&request, &target.path) {
+            return origin::serve(self, connection, &request, length, &target).await;
+        }
+        match self.route(&request, &target.path, asked).await {
+            Route::Listener(station, resume) => {
+                listener::serve(self, &station, connection, &request, &caller, resume).await
+            }
+            Route::Answer(answer) => self.refuse(connection, &request, &answer).await,
+            Route::Tunnel => {
+                let Some(upstream) = &self.upstream else {
+                    return;
+                };
+                let path = request.target.split('?').next().unwrap_or_default();
+                let onward = match onward {
+                    None => request.target.to_owned(),
+                    Some(Some(rest)) => format!("{path}?{rest}"),
+                    Some(None) => path.to_owned(),
+                };
+                tunnel::carry(connection, length, &bytes, &onward, upstream, &caller).await;
+            }
+        }
+    }
+
+    /// An answer that is an error, with its line in the log.
+    async fn refuse(&self, connection: Connection, request: &Request<'_>, answer: &Answer) {
+        // Without the query, which may hold credentials.
+        let path = request.target.split('?').next().unwrap_or_default();
+        tracing::info!(peer = %connection.peer, method = request.method.as_str(), path, status = answer.status(), why = answer.body().trim_end(), "answered");
+        answer
+            .send(
+                connection.stream,
+                request.version,
+                request.method == Method::Head,
+            )
+            .await;
+    }
+}

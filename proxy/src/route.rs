@@ -1,0 +1,129 @@
+//! Whose request it is.
+
+use std::sync::Arc;
+
+use icecast_ext_core::field::{RESUME_OFFSET, Resume};
+use icecast_ext_core::head::{Method, Request, Target};
+
+use crate::answer::Answer;
+use crate::server::Server;
+use crate::station::{Station, Supply};
+use crate::upstream::{Listed, STATS, UpstreamError};
+
+/// A request that is one.
+pub(crate) struct Judged<'a> {
+    pub(crate) target: Target<'a>,
+    /// By field, or by query.
+    pub(crate) asked: Option<Resume>,
+    /// If the query held something of ours: the rest of it.
+    pub(crate) onward: Option<Option<String>>,
+}
+
+/// Whose request it is.
+pub(crate) enum Route {
+    /// A mount that we serve.
+    Listener(Arc<Station>, Option<Resume>),
+    /// The upstream's.
+    Tunnel,
+    /// Answered at once.
+    Answer(Answer),
+}
+
+impl Server {
+    /// What a request wants; or why it is none.
+    pub(crate) fn judge<'a>(&self, request: &Request<'a>) -> Result<Judged<'a>, Answer> {
+        let malformed = |error: &dyn std::fmt::Display| Answer::new(400, format!("{error}\n"));
+        let target = Target::parse(request.target).map_err(|error| malformed(&error))?;
+        if self.is_loop(request) {
+            tracing::error!(
+                target = request.target,
+                "a request of our own came back: this relay's upstream leads to itself"
+            );
+            let why = "this relay's upstream leads back to it (R-RELAY-7)\n";
+            return Err(Answer::new(508, why));
+        }
+        let (query, rest) = match target.query.map(Resume::from_query) {
+            None => (None, None),
+            Some(parsed) => parsed.map_err(|error| malformed(&error))?,
+        };
+        let field = request.field(RESUME_OFFSET);
+        let field = field.map(|value| Resume::parse(&value)).transpose();
+        let field = field.map_err(|error| malformed(&error))?;
+        Ok(Judged {
+            target,
+            asked: field.or(query),
+            onward: query.map(|_| rest),
+        })
+    }
+
+    fn is_loop(&self, request: &Request<'_>) -> bool {
+        let via = request.field("Via").unwrap_or_default();
+        String::from_utf8_lossy(&via)
+            .split(',')
+            .any(|member| member.split_whitespace().nth(1) == Some(self.id.as_str()))
+    }
+
+    pub(crate) async fn route(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        path: &str,
+        asked: Option<Resume>,
+    ) -> Route {
+        if !matches!(request.method, Method::Get | Method::Head | Method::Options) {
+            return if self.upstream.is_some() {
+                Route::Tunnel
+            } else {
+                Route::Answer(Answer::new(405, "no such method here\n"))
+            };
+        }
+        let station = match self.find(path).await {
+            Ok(Some(station)) => station,
+            Ok(None) if self.upstream.is_some() => return Route::Tunnel,
+            Ok(None) => {
+                return Route::Answer(Answer::new(404, "no source is live on this mount\n"));
+            }
+            Err(error) => {
+                tracing::warn!(path, %error, "no answer from the upstream");
+                let answer = if matches!(error, UpstreamError::Loop) {
+                    Answer::new(508, format!("{error}\n"))
+                } else {
+                    Answer::unavailable(error)
+                };
+                return Route::Answer(answer);
+            }
+        };
+        match station.admits(asked.as_ref()).await {
+            Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
+            Supply::NoSource | Supply::Refused => {
+                Route::Answer(Answer::new(404, "no source is live on this mount\n"))
+            }
+            Supply::Starting | Supply::Lost(_) => Route::Answer(Answer::unavailable(
+                "the upstream does not give this mount now",
+            )),
+            Supply::Live => Route::Listener(station, asked),
+        }
+    }
+
+    /// The station that serves `path`, if it is a mount that may be fanned out.
+    async fn find(self: &Arc<Self>, path: &str) -> Result<Option<Arc<Station>>, UpstreamError> {
+        if let Some(station) = self.stations.get(path) {
+            return Ok(Some(station));
+        }
+        let Some(upstream) = &self.upstream else {
+            return Ok(None);
+        };
+        // Never a mount, and asking for the list in order to answer for the list would go round in a loop of relays for ever.
+        if path == STATS
+            || path.starts_with("/admin/")
+            || upstream.listed(path).await? != Listed::Open
+        {
+            return Ok(None);
+        }
+        let most = self.max_mounts();
+        if self.stations.len() >= most {
+            tracing::error!(path, "over {most} mounts (limits.mounts): tunnelled");
+            return Ok(None);
+        }
+        Ok(Some(self.station(path)))
+    }
+}
