@@ -7,6 +7,7 @@
 //! | [`encoder`] | ffmpeg as a source: six formats, content that never repeats, what was sent kept in a file |
 //! | [`source`] | sources of our own: PUT, chunked PUT, SOURCE, at a given rate |
 //! | [`icecast`] | a stock Icecast 2.4.4 of its own, killed and restarted on the same port |
+//! | [`hooks`] | the server that Icecast's URL authentication asks |
 //! | [`metadata`] | titles through `/admin/metadata` |
 //! | [`upstream`] | a server that says exactly what a test wants it to say |
 //! | [`proxy`] | the `icecast-ext` binary |
@@ -28,6 +29,7 @@ pub mod cutter;
 pub mod encoder;
 pub mod feed;
 pub mod heard;
+pub mod hooks;
 pub mod http;
 pub mod icecast;
 pub mod icy;
