@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::fanout::Fanout;
 use crate::mount::Mount;
 use crate::socket;
+use crate::survey::Survey;
 use crate::ticker::{self, Ticker};
 
 /// What the loops may do.
@@ -133,6 +134,8 @@ pub(crate) enum Message {
     Kick(u64, u64),
     /// A mount's listeners go on in another one.
     Carry(u64, Arc<Mount>),
+    /// Where the loop's listeners stand.
+    Survey(Arc<Survey>),
     /// Whoever has been sent everything ends; the others at this time.
     Drain(Instant),
 }
@@ -230,7 +233,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Delivery: one loop a core and a ticker.
 #[derive(Debug)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stopped: AtomicBool,
 }

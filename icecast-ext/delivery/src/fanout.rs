@@ -7,6 +7,7 @@
 mod end;
 mod orders;
 mod serve;
+mod survey;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -19,6 +20,7 @@ use icecast_ext_core::address::Session;
 use icecast_ext_core::plan::Cursor;
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use crate::config::Sent;
 use crate::engine::{Admission, LoopHandle, Message, Reason, Shared};
 use crate::listener::{Listener, State};
 use crate::mount::Mount;
@@ -33,6 +35,17 @@ const BATCH: usize = 128;
 struct Group {
     mount: Arc<Mount>,
     members: Vec<u32>,
+    /// Taken by their sockets, and not yet added to the mount's.
+    sent: Sent,
+}
+
+impl Group {
+    /// Tells the mount what was sent.
+    fn settle(&mut self) {
+        if self.sent.bytes > 0 {
+            self.mount.add_sent(std::mem::take(&mut self.sent));
+        }
+    }
 }
 
 /// A turn that was made for a cursor; others at the same one take it as it is.
@@ -171,6 +184,7 @@ impl Fanout {
             }
             Message::Kick(mount, id) => self.kick(mount, id),
             Message::Carry(from, to) => self.carry(from, &to),
+            Message::Survey(survey) => self.survey(&survey),
             Message::Drain(end) => {
                 self.drain = Some(end);
                 let mounts: Vec<u64> = self.by_mount.keys().copied().collect();
@@ -242,6 +256,7 @@ impl Fanout {
             let group = Group {
                 mount,
                 members: Vec::new(),
+                sent: Sent::default(),
             };
             match self.groups.iter().position(Option::is_none) {
                 Some(index) => {
@@ -272,9 +287,10 @@ impl Fanout {
                 memo.turn.clear();
             }
         }
-        let Some(group) = &self.groups[index as usize] else {
+        let Some(group) = &mut self.groups[index as usize] else {
             return;
         };
+        group.settle();
         for &key in &group.members {
             if let Some(listener) = &mut self.listeners[key as usize]
                 && listener.state == State::Waiting

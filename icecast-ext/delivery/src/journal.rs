@@ -14,9 +14,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use icecast_ext_core::address::Position;
 use crate::error::Error;
 use crate::journal::record::Record;
 use crate::journal::segment::Segments;
+use crate::mount::lock;
 
 /// Records that may wait for the disk; beyond that they are dropped, and the mount's journal begins anew.
 const QUEUE: usize = 4096;
@@ -49,6 +50,7 @@ enum Job {
 pub struct Journal {
     dir: PathBuf,
     jobs: SyncSender<Job>,
+    trouble: Arc<Trouble>,
     thread: Option<JoinHandle<()>>,
     _lock: File,
 }
@@ -97,12 +99,15 @@ impl Journal {
             .and_then(|()| writeln!(lock, "{}", std::process::id()));
         written.map_err(at(&path))?;
         let (jobs, receive) = sync_channel(QUEUE);
+        let trouble = Arc::new(Trouble::default());
+        let noted = Arc::clone(&trouble);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(&receive));
+            .spawn(move || write(&receive, &noted));
         Ok(Self {
             dir: dir.to_owned(),
             jobs,
+            trouble,
             thread: Some(thread.map_err(at(dir))?),
             _lock: lock,
         })
@@ -129,6 +134,19 @@ impl Journal {
         entries
             .filter_map(|entry| recent(entry.ok()?.path()))
             .collect()
+    }
+
+    /// Records that could not be written, since the start.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.trouble.count.load(Ordering::Relaxed)
+    }
+
+    /// A record could not be written lately: after a crash, mounts would begin anew.
+    #[must_use]
+    pub fn degraded(&self) -> bool {
+        let last = lock(&self.trouble.last);
+        last.is_some_and(|at| at.elapsed() < 2 * RETRY)
     }
 
     /// Returns once everything that was published before is with the kernel.
@@ -187,6 +205,7 @@ impl Journal {
         MountJournal {
             id,
             jobs: self.jobs.clone(),
+            trouble: Arc::clone(&self.trouble),
             failed,
             state: Writing::Snapshot(Instant::now()),
             bytes: 0,
@@ -206,6 +225,20 @@ impl Drop for Journal {
     }
 }
 
+/// What could not be written.
+#[derive(Debug, Default)]
+struct Trouble {
+    count: AtomicU64,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Trouble {
+    fn note(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.last) = Some(Instant::now());
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writing {
     /// Records follow one another.
@@ -219,6 +252,7 @@ enum Writing {
 pub(crate) struct MountJournal {
     id: u64,
     jobs: SyncSender<Job>,
+    trouble: Arc<Trouble>,
     failed: Arc<AtomicBool>,
     state: Writing,
     bytes: u64,
@@ -261,6 +295,7 @@ impl MountJournal {
     fn send(&mut self, record: Record, end: u64, floor: u64) {
         if let Err(error) = self.jobs.try_send(Job::Write(self.id, record, end, floor)) {
             if matches!(error, TrySendError::Full(_)) {
+                self.trouble.note();
                 tracing::warn!("the disk is too slow for the journal; it begins anew");
             }
             self.state = Writing::Snapshot(Instant::now() + RETRY);
@@ -276,7 +311,7 @@ impl Drop for MountJournal {
 }
 
 /// The journal's thread.
-fn write(jobs: &Receiver<Job>) {
+fn write(jobs: &Receiver<Job>, trouble: &Trouble) {
     let mut mounts: HashMap<u64, (Box<Segments>, Arc<AtomicBool>)> = HashMap::new();
     let mut said: Option<Instant> = None;
     while let Ok(job) = jobs.recv() {
@@ -290,6 +325,7 @@ fn write(jobs: &Receiver<Job>) {
                 };
                 if let Err(error) = segments.write(&record, end, floor) {
                     failed.store(true, Ordering::Relaxed);
+                    trouble.note();
                     if said.is_none_or(|said| said.elapsed() >= SAY) {
                         said = Some(Instant::now());
                         tracing::error!(%error, "the journal cannot be written; mounts go on without it");

@@ -14,7 +14,7 @@ use icecast_ext_core::resume::{Refusal, Start};
 use icecast_ext_core::timeline::Timeline;
 
 use crate::buffer::Buffer;
-use crate::config::{Listeners, MountConfig, RunStart};
+use crate::config::{Listeners, MountConfig, RunStart, Sent};
 use crate::engine::{Kind, Sessions, Shared};
 use crate::journal::MountJournal;
 use crate::journal::record::Record;
@@ -35,6 +35,8 @@ pub struct Mount {
     /// What the budget over all mounts leaves.
     allowance: AtomicU64,
     kinds: [AtomicUsize; 3],
+    /// Bytes and canonical bytes that listeners took; loops add theirs once a tick.
+    sent: [AtomicU64; 2],
     /// Loops that have listeners of this mount, a bit each.
     pub(crate) interest: AtomicU64,
     pub(crate) sessions: Sessions,
@@ -66,6 +68,7 @@ impl Mount {
             rate: AtomicU64::new(0),
             allowance: AtomicU64::new(u64::MAX),
             kinds: Default::default(),
+            sent: Default::default(),
             interest: AtomicU64::new(0),
             sessions: Sessions::default(),
             shared: OnceLock::new(),
@@ -317,6 +320,22 @@ impl Mount {
             icy: count(Kind::Icy),
             feed: count(Kind::Feed),
         }
+    }
+
+    /// What listeners have been sent, up to the last tick.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        let [bytes, audio] = &self.sent;
+        Sent {
+            bytes: bytes.load(Ordering::Relaxed),
+            audio: audio.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn add_sent(&self, more: Sent) {
+        let [bytes, audio] = &self.sent;
+        bytes.fetch_add(more.bytes, Ordering::Relaxed);
+        audio.fetch_add(more.audio, Ordering::Relaxed);
     }
 
     /// The session's connection is gone.

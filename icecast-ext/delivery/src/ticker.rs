@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub(crate) struct Ticker {
     queue: Mutex<Queue>,
     bell: Condvar,
     origin: Instant,
+    /// Since when a round is being published, ms after `origin`; zero: none is.
+    busy: AtomicU64,
 }
 
 impl Ticker {
@@ -60,6 +63,7 @@ impl Ticker {
             queue: Mutex::default(),
             bell: Condvar::new(),
             origin: Instant::now(),
+            busy: AtomicU64::new(0),
         }
     }
 
@@ -82,6 +86,23 @@ impl Ticker {
             mount: Arc::downgrade(mount),
             regular: false,
         });
+    }
+
+    /// For how long one round has taken so far.
+    pub(crate) fn busy(&self) -> Duration {
+        match self.busy.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => self
+                .origin
+                .elapsed()
+                .saturating_sub(Duration::from_millis(since)),
+        }
+    }
+
+    fn set_busy(&self, busy: bool) {
+        let since = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.busy
+            .store(if busy { since.max(1) } else { 0 }, Ordering::Relaxed);
     }
 
     /// The thread ends.
@@ -153,7 +174,9 @@ pub(crate) fn run(shared: &Shared) {
     let mut dirty = vec![Vec::new(); shared.loops.len()];
     let mut budget = Budget::new(shared.config.memory);
     loop {
+        shared.ticker.set_busy(false);
         let due = shared.ticker.wait();
+        shared.ticker.set_busy(true);
         if due.is_empty() {
             return;
         }

@@ -70,6 +70,7 @@ impl Fanout {
         {
             other.member = member;
         }
+        group.settle();
         let mount = &group.mount;
         mount.count(kind, false);
         if let Some(session) = session {

@@ -18,7 +18,7 @@ impl Fanout {
             return;
         };
         listener.queued = false;
-        let Some(Some(group)) = self.groups.get(listener.group as usize) else {
+        let Some(Some(group)) = self.groups.get_mut(listener.group as usize) else {
             return;
         };
         if listener.state != State::Ready {
@@ -62,6 +62,8 @@ impl Fanout {
         listener.rest = settled.rest.map(Box::new);
         listener.sent += sent as u64;
         listener.audio += settled.audio;
+        group.sent.bytes += sent as u64;
+        group.sent.audio += settled.audio;
         listener.stalled = false;
         match settled.then {
             None => self.blocked(key, true),
