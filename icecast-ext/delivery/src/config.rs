@@ -65,12 +65,3 @@ impl Listeners {
         self.plain + self.icy + self.feed
     }
 }
-
-/// What the sockets of a mount's listeners have taken, all of them together, since the mount was made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sent {
-    /// Bytes, with heads, preludes, ICY blocks, frames.
-    pub bytes: u64,
-    /// Canonical bytes among them.
-    pub audio: u64,
-}

@@ -20,11 +20,11 @@ use icecast_ext_core::address::Session;
 use icecast_ext_core::plan::Cursor;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::config::Sent;
 use crate::engine::{Admission, LoopHandle, Message, Reason, Shared};
 use crate::listener::{Listener, State};
 use crate::mount::Mount;
 use crate::socket::{self, Peer};
+use crate::tally::Passed;
 use crate::turn::Turn;
 
 const WAKE: Token = Token(usize::MAX);
@@ -36,14 +36,14 @@ struct Group {
     mount: Arc<Mount>,
     members: Vec<u32>,
     /// Taken by their sockets, and not yet added to the mount's.
-    sent: Sent,
+    sent: Passed,
 }
 
 impl Group {
     /// Tells the mount what was sent.
     fn settle(&mut self) {
-        if self.sent.bytes > 0 {
-            self.mount.add_sent(std::mem::take(&mut self.sent));
+        if self.sent.sent > 0 {
+            self.mount.tally.add(std::mem::take(&mut self.sent));
         }
     }
 }
@@ -256,7 +256,7 @@ impl Fanout {
             let group = Group {
                 mount,
                 members: Vec::new(),
-                sent: Sent::default(),
+                sent: Passed::default(),
             };
             match self.groups.iter().position(Option::is_none) {
                 Some(index) => {

@@ -15,6 +15,7 @@
 //! | `ticker` | publishes every mount once a tick, staggered |
 //! | [`engine`] | the loops, admission, how listeners ended |
 //! | `fanout` | a loop |
+//! | `tally` | what went through a mount, counted once a tick |
 //! | [`survey`] | where listeners stand, and whether the loops answer |
 //! | `listener`, `turn`, `socket` | one listener: its state, what it is sent at once, its system calls |
 //!
@@ -54,14 +55,16 @@ pub mod mount;
 mod ring;
 mod socket;
 pub mod survey;
+mod tally;
 mod ticker;
 mod turn;
 mod writer;
 
 pub use adopt::Adopter;
-pub use config::{Listeners, MountConfig, RunStart, Sent};
+pub use config::{Listeners, MountConfig, RunStart};
 pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
 pub use error::Error;
 pub use journal::Journal;
 pub use mount::Mount;
 pub use survey::Survey;
+pub use tally::{Passed, Tally};

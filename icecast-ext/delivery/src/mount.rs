@@ -14,10 +14,11 @@ use icecast_ext_core::resume::{Refusal, Start};
 use icecast_ext_core::timeline::Timeline;
 
 use crate::buffer::Buffer;
-use crate::config::{Listeners, MountConfig, RunStart, Sent};
+use crate::config::{Listeners, MountConfig, RunStart};
 use crate::engine::{Kind, Sessions, Shared};
 use crate::journal::MountJournal;
 use crate::journal::record::Record;
+use crate::tally::{Passed, Tally};
 use crate::turn::Turn;
 use crate::writer::{Event, Writing};
 
@@ -35,8 +36,7 @@ pub struct Mount {
     /// What the budget over all mounts leaves.
     allowance: AtomicU64,
     kinds: [AtomicUsize; 3],
-    /// Bytes and canonical bytes that listeners took; loops add theirs once a tick.
-    sent: [AtomicU64; 2],
+    pub(crate) tally: Arc<Tally>,
     /// Loops that have listeners of this mount, a bit each.
     pub(crate) interest: AtomicU64,
     pub(crate) sessions: Sessions,
@@ -68,7 +68,7 @@ impl Mount {
             rate: AtomicU64::new(0),
             allowance: AtomicU64::new(u64::MAX),
             kinds: Default::default(),
-            sent: Default::default(),
+            tally: Arc::default(),
             interest: AtomicU64::new(0),
             sessions: Sessions::default(),
             shared: OnceLock::new(),
@@ -204,6 +204,10 @@ impl Mount {
         let Some(batch) = writing.as_mut().and_then(Writing::take) else {
             return false;
         };
+        self.tally.add(Passed {
+            received: batch.bytes.len() as u64,
+            ..Passed::default()
+        });
         let mut gone = Vec::new();
         let rate = {
             let mut buffer = self.write();
@@ -322,20 +326,10 @@ impl Mount {
         }
     }
 
-    /// What listeners have been sent, up to the last tick.
+    /// What has been received and sent, counted once a tick.
     #[must_use]
-    pub fn sent(&self) -> Sent {
-        let [bytes, audio] = &self.sent;
-        Sent {
-            bytes: bytes.load(Ordering::Relaxed),
-            audio: audio.load(Ordering::Relaxed),
-        }
-    }
-
-    pub(crate) fn add_sent(&self, more: Sent) {
-        let [bytes, audio] = &self.sent;
-        bytes.fetch_add(more.bytes, Ordering::Relaxed);
-        audio.fetch_add(more.audio, Ordering::Relaxed);
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// The session's connection is gone.

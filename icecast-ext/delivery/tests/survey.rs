@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_delivery::survey::PARTS;
-use icecast_ext_delivery::{EngineConfig, Sent};
+use icecast_ext_delivery::{EngineConfig, Passed};
 
 #[test]
 fn a_survey_says_where_listeners_stand_and_the_mount_what_they_were_sent() {
@@ -33,16 +33,23 @@ fn a_survey_says_where_listeners_stand_and_the_mount_what_they_were_sent() {
         until("the loops answer", || survey.owed().is_none());
         survey.places(&mount)[PARTS - 1] == 3
     });
-    let sent = Sent {
-        bytes: 3_000,
+    let passed = Passed {
+        received: 24_000,
+        sent: 3_000,
         audio: 3_000,
     };
-    until("what was sent is counted", || mount.sent() == sent);
+    until("what was sent is counted", || {
+        mount.tally().passed() == passed
+    });
     drop(clients);
     for _ in 0..3 {
         ends.recv().unwrap();
     }
-    assert_eq!(mount.sent(), sent, "what was sent to those who left stays");
+    assert_eq!(
+        mount.tally().passed(),
+        passed,
+        "what was sent to those who left stays"
+    );
     let survey = engine.survey(true);
     until("the loops answer", || survey.owed().is_none());
     assert_eq!(survey.places(&mount).iter().sum::<u32>(), 0);

@@ -62,7 +62,7 @@ impl Fanout {
         listener.rest = settled.rest.map(Box::new);
         listener.sent += sent as u64;
         listener.audio += settled.audio;
-        group.sent.bytes += sent as u64;
+        group.sent.sent += sent as u64;
         group.sent.audio += settled.audio;
         listener.stalled = false;
         match settled.then {
