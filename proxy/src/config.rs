@@ -266,7 +266,7 @@ impl Config {
         Self::checked(flags, file)
     }
 
-    fn checked(flags: Options, file: Options) -> anyhow::Result<Self> {
+    pub(crate) fn checked(flags: Options, file: Options) -> anyhow::Result<Self> {
         fn many<T>(flag: Vec<T>, file: Vec<T>) -> Vec<T> {
             if flag.is_empty() { file } else { flag }
         }

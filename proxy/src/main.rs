@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use icecast_ext_proxy::{demo, listen, serve};
+use icecast_ext_proxy::{demo, listen, propose, serve};
 
 /// Live audio over HTTP that resumes at the exact byte, at any relay
 #[derive(Parser)]
@@ -18,6 +18,8 @@ struct Command {
 enum What {
     /// Stand in front of an Icecast (or another relay), or be an origin
     Serve(Box<serve::Arguments>),
+    /// Read an icecast.xml, and print the configuration of a proxy in front of that server
+    Propose(propose::Arguments),
     /// Listen, and lose nothing: the stream's bytes go to standard output
     Listen(listen::Options),
     /// Show it: an origin, two relays and a listener that is cut all the time
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         match command.what {
             What::Serve(arguments) => serve::run(*arguments).await.map(|()| true),
             What::Listen(options) => listen::run(options).await.map(|()| true),
+            What::Propose(arguments) => propose::run(&arguments).map(|()| true),
             What::Demo(options) => demo::run(options).await,
         }
     });
