@@ -146,7 +146,7 @@ pub(crate) async fn serve(
     };
     let id = server.audience.admitted(caller, &station.path, kind);
     let admission = Admission {
-        socket,
+        socket: socket.into(),
         mount: station.mount.clone(),
         head: Bytes::from(bytes),
         cursor,

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -16,7 +15,7 @@ use crate::config::MountConfig;
 use crate::error::Error;
 use crate::fanout::Fanout;
 use crate::mount::Mount;
-use crate::socket;
+use crate::socket::Socket;
 use crate::survey::Survey;
 use crate::ticker::{self, Ticker};
 
@@ -66,7 +65,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Admission {
     /// The client's connection. What was read of its request is the caller's business; what follows is ignored.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// Whose bytes.
     pub mount: Arc<Mount>,
     /// The answer's head, and the prelude.
@@ -111,7 +110,7 @@ pub struct Ended {
     pub id: u64,
     /// Why.
     pub reason: Reason,
-    /// Bytes that the socket took, with head, prelude, ICY blocks, frames.
+    /// Bytes that the socket took, or TLS for it, with head, prelude, ICY blocks, frames.
     pub sent_bytes: u64,
     /// Canonical bytes among them.
     pub audio_bytes: u64,
@@ -316,7 +315,10 @@ impl Engine {
         let mount = &admission.mount;
         let ticks = mount.config().tick.as_secs_f64() * 4.0 * mount.rate() as f64;
         let buffer = config.send_buffer.max(ticks as usize);
-        socket::prepare(&admission.socket, buffer, config.stuck).map_err(Error::Socket)?;
+        admission
+            .socket
+            .prepare(buffer, config.stuck)
+            .map_err(Error::Socket)?;
         let least = loops
             .iter()
             .enumerate()

@@ -23,7 +23,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::engine::{Admission, LoopHandle, Message, Reason, Shared};
 use crate::listener::{Listener, State};
 use crate::mount::Mount;
-use crate::socket::{self, Peer};
+use crate::socket::Peer;
 use crate::tally::Passed;
 use crate::turn::Turn;
 
@@ -215,7 +215,7 @@ impl Fanout {
         }
         let (group, member) = self.join(mount, key);
         let mut listener = Listener {
-            socket: mio::net::TcpStream::from_std(socket),
+            socket,
             cursor,
             rest: (!head.is_empty()).then(|| Box::new(head)),
             session: session.map(Box::new),
@@ -234,14 +234,21 @@ impl Fanout {
             timed: false,
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered =
-            self.poll
-                .registry()
-                .register(&mut listener.socket, token(key, self.seq), interest);
+        let registered = self.poll.registry().register(
+            &mut listener.socket.stream,
+            token(key, self.seq),
+            interest,
+        );
+        // No event tells of what TLS has read already.
+        let peer = match listener.socket.is_tls() {
+            true => listener.socket.discard(),
+            false => Peer::There,
+        };
         self.listeners[key as usize] = Some(listener);
         self.live += 1;
         match registered {
-            Ok(()) => self.serve(key),
+            Ok(()) if peer == Peer::There => self.serve(key),
+            Ok(()) => self.end(key, Reason::PeerClosed),
             Err(error) => {
                 tracing::warn!(%error, "a listener's socket cannot be watched");
                 self.end(key, Reason::PeerClosed);
@@ -314,16 +321,22 @@ impl Fanout {
             return;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            match socket::discard(&listener.socket) {
+            match listener.socket.discard() {
                 Peer::There => {}
                 Peer::Gone => return self.end(key, Reason::PeerClosed),
                 Peer::Silent => return self.end(key, Reason::Stuck),
             }
         }
-        if event.is_writable() && listener.state == State::Blocked {
-            listener.state = State::Ready;
-            listener.queued = true;
-            self.ready.push_back(key);
+        if event.is_writable() {
+            match listener.state {
+                State::Blocked => {
+                    listener.state = State::Ready;
+                    listener.queued = true;
+                    self.ready.push_back(key);
+                }
+                State::Lingering => listener.socket.finish_rest(),
+                State::Ready | State::Waiting => {}
+            }
         }
     }
 }

@@ -66,5 +66,6 @@ pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
 pub use error::Error;
 pub use journal::Journal;
 pub use mount::Mount;
+pub use socket::Socket;
 pub use survey::Survey;
 pub use tally::{Passed, Tally};

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use icecast_ext_core::address::Session;
 use icecast_ext_core::plan::Cursor;
-use mio::net::TcpStream;
 
 use crate::engine::Kind;
+use crate::socket::Socket;
 
 /// One listener of a loop.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) cursor: Cursor,
     /// To be sent before anything else: the answer's head, or the end of a block.
     pub(crate) rest: Option<Box<Bytes>>,

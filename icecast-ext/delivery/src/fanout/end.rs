@@ -9,7 +9,6 @@ use icecast_ext_core::address::Session;
 use super::{Fanout, Memo};
 use crate::engine::{Ended, Kind, Reason};
 use crate::listener::State;
-use crate::socket;
 
 impl Fanout {
     pub(super) fn end(&mut self, key: u32, reason: Reason) {
@@ -29,7 +28,7 @@ impl Fanout {
         let linger = match reason {
             Reason::PeerClosed => false,
             Reason::Stuck | Reason::Replaced => {
-                socket::abort(&listener.socket);
+                listener.socket.abort();
                 false
             }
             Reason::Epoch
@@ -38,7 +37,7 @@ impl Fanout {
             | Reason::Moved
             | Reason::MountClosed
             | Reason::Shutdown => {
-                socket::finish(&listener.socket);
+                listener.socket.finish();
                 true
             }
         };
@@ -95,7 +94,7 @@ impl Fanout {
     pub(super) fn remove(&mut self, key: u32) {
         if let Some(mut listener) = self.listeners.get_mut(key as usize).and_then(Option::take) {
             // Closing takes it out of the epoll as well; a descriptor that was duplicated elsewhere would stay in it.
-            let _ = self.poll.registry().deregister(&mut listener.socket);
+            let _ = self.poll.registry().deregister(&mut listener.socket.stream);
             self.free.push(key);
             self.live -= 1;
         }

@@ -8,7 +8,7 @@ use icecast_ext_core::plan::End;
 use super::Fanout;
 use crate::engine::Reason;
 use crate::listener::State;
-use crate::socket::{self, Peer};
+use crate::socket::Peer;
 use crate::turn::Then;
 
 impl Fanout {
@@ -44,7 +44,7 @@ impl Fanout {
             });
             (&self.memos[index].turn, self.memos[index].closed)
         };
-        let sent = match socket::send(&listener.socket, turn.pieces()) {
+        let sent = match listener.socket.send(turn.pieces()) {
             Ok(sent) => sent,
             Err(error) => {
                 let reason = match Peer::from(&error) {
@@ -54,19 +54,21 @@ impl Fanout {
                 return self.end(key, reason);
             }
         };
-        if sent == 0 && turn.bytes() > 0 {
-            return self.blocked(key, false);
+        if sent.taken == 0 && (sent.pending || turn.bytes() > 0) {
+            return self.blocked(key, sent.moved);
         }
-        let settled = turn.settle(from, sent);
+        let settled = turn.settle(from, sent.taken);
         listener.cursor = settled.cursor;
         listener.rest = settled.rest.map(Box::new);
-        listener.sent += sent as u64;
+        listener.sent += sent.taken as u64;
         listener.audio += settled.audio;
-        group.sent.sent += sent as u64;
+        group.sent.sent += sent.taken as u64;
         group.sent.audio += settled.audio;
         listener.stalled = false;
         match settled.then {
             None => self.blocked(key, true),
+            // Whatever follows is planned again once that is gone.
+            Some(_) if sent.pending => self.blocked(key, true),
             Some(Then::More) => {
                 listener.queued = true;
                 self.ready.push_back(key);

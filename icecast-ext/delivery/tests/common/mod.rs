@@ -16,7 +16,7 @@ use icecast_ext_core::address::{Epoch, Offset, Position};
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_delivery::{
-    Admission, Ended, Engine, EngineConfig, Kind, Mount, MountConfig, RunStart,
+    Admission, Ended, Engine, EngineConfig, Kind, Mount, MountConfig, RunStart, Socket,
 };
 
 pub fn epoch(n: u8) -> Epoch {
@@ -88,9 +88,9 @@ pub fn pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-pub fn admission(socket: TcpStream, mount: &Arc<Mount>, cursor: Cursor) -> Admission {
+pub fn admission(socket: impl Into<Socket>, mount: &Arc<Mount>, cursor: Cursor) -> Admission {
     Admission {
-        socket,
+        socket: socket.into(),
         mount: Arc::clone(mount),
         head: Bytes::new(),
         cursor,
