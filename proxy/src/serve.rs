@@ -25,6 +25,9 @@ pub struct Arguments {
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::new(arguments.options, arguments.config.as_deref())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     raise_descriptor_limit();
     let stop = CancellationToken::new();
     let (server, addresses) = Server::start(config, stop.clone()).await?;

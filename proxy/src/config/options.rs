@@ -1,4 +1,5 @@
-//! The options as given: on the command line, or in the file.
+//! The options as given: on the command line, or in the file. Their comments are the help of the flags, the tables in
+//! `docs/operators.md`, and what an error reminds of.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,94 +8,101 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 /// As given: on the command line, or in the file.
-#[derive(Debug, Default, Clone, clap::Args, serde::Deserialize)]
+#[derive(Debug, Default, Clone, clap::Args, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Options {
     /// The Icecast (or relay) to stand in front of, as http://HOST:PORT or https://… Without it, an origin that takes sources itself
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Upstream")]
     pub upstream: Option<String>,
     /// A further certificate authority to trust for an https upstream, as PEM
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Upstream")]
     pub upstream_ca: Option<PathBuf>,
-    /// The upstream's admin account, for `check`
+    /// The upstream's admin account: shows its hidden mounts and its limits. Not needed for anything else
     #[arg(
         long,
         value_name = "USER:PASSWORD",
         env = "ICECAST_EXT_UPSTREAM_ADMIN",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Upstream"
     )]
     pub upstream_admin: Option<String>,
-    /// Where listeners and sources connect; may be repeated [default: 0.0.0.0:8100]
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Vec<SocketAddr>,
-    /// Where they connect with TLS; may be repeated. The file's [[certificate]] says with which certificates
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen_tls: Vec<SocketAddr>,
-    /// Keep a journal of every back buffer here, so that a crash loses nobody's place
-    #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
-    /// Seconds of audio that the back buffer holds [default: 120]
-    #[arg(long, value_name = "SECONDS")]
-    pub window: Option<u64>,
-    /// Bytes that a new listener is sent at once [default: 65536]
-    #[arg(long, value_name = "BYTES")]
-    pub burst: Option<u64>,
-    /// Milliseconds between two sends to a listener [default: 250]
-    #[arg(long, value_name = "MS")]
-    pub tick: Option<u64>,
-    /// Another relay of the same streams, told to listeners in `Link`; may be repeated
-    #[arg(long = "relay", value_name = "URL")]
-    #[serde(rename = "relays")]
-    pub relays: Vec<String>,
     /// A mount that is pulled even while nobody listens; may be repeated
-    #[arg(long, value_name = "MOUNT")]
+    #[arg(long, value_name = "MOUNT", help_heading = "Upstream")]
     pub always: Vec<String>,
     /// Seconds that listeners are kept while the upstream, or the source of an origin, is gone [default: 120]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help_heading = "Upstream")]
     pub patience: Option<u64>,
-    /// A proxy in front of us (an address, or a network as 10.0.0.0/8), whose X-Forwarded-For is believed; may be repeated
-    #[arg(long, value_name = "IP[/BITS]", value_parser = network)]
-    #[serde(deserialize_with = "networks")]
-    pub trusted_proxy: Vec<IpNet>,
     /// Origin: the password of sources
     #[arg(
         long,
         value_name = "PASSWORD",
         env = "ICECAST_EXT_SOURCE_PASSWORD",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Upstream"
     )]
     pub source_password: Option<String>,
+    /// Where listeners and sources connect; may be repeated [default: 0.0.0.0:8100]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Addresses")]
+    pub listen: Vec<SocketAddr>,
+    /// Where they connect with TLS; may be repeated. The file's [[certificate]] says with which certificates
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Addresses")]
+    pub listen_tls: Vec<SocketAddr>,
     /// What `listenurl` in the stats says, as https://HOST[:PORT] [default: the host that was asked]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Addresses")]
     pub public_url: Option<String>,
+    /// Another relay of the same streams, told to listeners in `Link`; may be repeated
+    #[arg(long = "relay", value_name = "URL", help_heading = "Addresses")]
+    #[serde(rename = "relays")]
+    pub relays: Vec<String>,
+    /// A proxy in front of us (an address, or a network as 10.0.0.0/8), whose X-Forwarded-For is believed; may be repeated
+    #[arg(long, value_name = "IP[/BITS]", value_parser = network, help_heading = "Addresses")]
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxy: Vec<IpNet>,
+    /// Seconds of audio that the back buffer holds [default: 120]
+    #[arg(long, value_name = "SECONDS", help_heading = "Back buffer")]
+    pub window: Option<u64>,
+    /// Bytes that a new listener is sent at once [default: 65536]
+    #[arg(long, value_name = "BYTES", help_heading = "Back buffer")]
+    pub burst: Option<u64>,
+    /// Milliseconds between two sends to a listener [default: 250]
+    #[arg(long, value_name = "MS", help_heading = "Back buffer")]
+    pub tick: Option<u64>,
+    /// Keep a journal of every back buffer here, so that a crash loses nobody's place
+    #[arg(long, value_name = "DIR", help_heading = "Back buffer")]
+    pub state: Option<PathBuf>,
     /// Where the status page, /metrics and /healthz are served
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        help_heading = "Watching and refusing"
+    )]
     pub admin: Option<SocketAddr>,
     /// The password of user `admin` there; needed unless the address is loopback
     #[arg(
         long,
         value_name = "PASSWORD",
         env = "ICECAST_EXT_ADMIN_PASSWORD",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Watching and refusing"
     )]
     pub admin_password: Option<String>,
-    /// Become this user once the ports are open
-    #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
     /// One line a listener, in Icecast's format
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Watching and refusing")]
     pub access_log: Option<PathBuf>,
     /// Addresses that are refused, one a line: Icecast's deny-ip file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Watching and refusing")]
     pub deny_ip: Option<PathBuf>,
     /// If given, all other addresses are refused: Icecast's allow-ip file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Watching and refusing")]
     pub allow_ip: Option<PathBuf>,
+    /// Become this user once the ports are open
+    #[arg(long, value_name = "NAME", help_heading = "Process")]
+    pub user: Option<String>,
     /// Seconds that SIGTERM leaves to listeners [default: 5]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help_heading = "Process")]
     pub drain: Option<u64>,
     /// Seconds that the old process of an upgrade goes on with what cannot be handed over [default: 600]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help_heading = "Process")]
     pub upgrade_drain: Option<u64>,
     /// Certificates for `listen-tls`: the first is the default, others are chosen by name.
     #[arg(skip)]
@@ -108,35 +116,45 @@ pub struct Options {
 }
 
 /// A `[[certificate]]`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CertificateFiles {
-    /// The certificate and those it leads to, as PEM.
+    /// The certificate and those it leads to, as PEM. The first [[certificate]] is the default, others are chosen by their names
+    #[arg(long, value_name = "FILE")]
     pub chain: PathBuf,
-    /// Its private key, as PEM.
+    /// Its private key, as PEM; may be the same file
+    #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
 }
 
 /// A `[mount."/path"]`.
-#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[derive(Debug, Default, Clone, clap::Args, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct MountTable {
-    /// By default: `fanout` if anyone may listen, `shadow` if not and there are credentials for the pull, else `tunnel`.
+    /// fanout, verdict, shadow or tunnel [default: fanout if anyone may listen, shadow if not and there are pull-credentials, else tunnel]
+    #[arg(long, value_name = "HOW")]
     pub admission: Option<Admission>,
-    /// `user:password` of a listener, for the pull.
+    /// A listener's account, for the one pull of a protected mount
+    #[arg(long, value_name = "USER:PASSWORD")]
     pub pull_credentials: Option<String>,
-    /// Where the upstream does not count them itself (`fanout`, `verdict`).
+    /// Listeners at once, counted by the proxy
+    #[arg(long, value_name = "COUNT")]
     pub max_listeners: Option<u64>,
-    /// Seconds.
+    /// Seconds that one may listen, over all resumes
+    #[arg(long, value_name = "SECONDS")]
     pub max_listener_duration: Option<u64>,
-    /// Seconds, as above.
+    /// Seconds of audio that the back buffer holds, instead of the window above
+    #[arg(long, value_name = "SECONDS")]
     pub window: Option<u64>,
-    /// Bytes, as above.
+    /// Bytes that a new listener is sent at once, instead of the burst above
+    #[arg(long, value_name = "BYTES")]
     pub burst: Option<u64>,
 }
 
 /// Who says that a listener may hear a mount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Admission {
     /// Nobody: all are served from one pull.
@@ -150,20 +168,26 @@ pub enum Admission {
 }
 
 /// `[limits]`; zero is no limit.
-#[derive(Debug, Default, Clone, serde::Deserialize)]
+#[derive(Debug, Default, Clone, clap::Args, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct LimitsTable {
-    /// In all.
+    /// Listeners in all [default: 0, as many as descriptors allow]
+    #[arg(long, value_name = "COUNT")]
     pub listeners: Option<u64>,
-    /// At once.
+    /// Connections of one address (of one /64, with IPv6) at once [default: 1000]
+    #[arg(long, value_name = "COUNT")]
     pub connections_per_address: Option<u64>,
-    /// From one address.
+    /// Joins of one address in a second; ten seconds' worth may come at once [default: 50]
+    #[arg(long, value_name = "COUNT")]
     pub joins_per_second: Option<u64>,
-    /// From one address.
+    /// Resumes of one address in a second; ten seconds' worth may come at once [default: 100]
+    #[arg(long, value_name = "COUNT")]
     pub resumes_per_second: Option<u64>,
-    /// Of the back buffer, to one address.
+    /// Bytes older than live that one address gets in a minute [default: 1000000000]
+    #[arg(long, value_name = "BYTES")]
     pub window_bytes_per_minute: Option<u64>,
-    /// Served at once.
+    /// Mounts that are served at once; others are tunnelled [default: 4096]
+    #[arg(long, value_name = "COUNT")]
     pub mounts: Option<u64>,
 }
 
@@ -180,4 +204,37 @@ fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::
         .iter()
         .map(|text| network(text).map_err(<D::Error as serde::de::Error>::custom))
         .collect()
+}
+
+impl Options {
+    /// These over `below`: what is given here counts.
+    pub(super) fn over(&self, below: &Self) -> Result<Self, serde_json::Error> {
+        let mut merged = below.given()?;
+        merged.extend(self.given()?);
+        serde_json::from_value(merged.into())
+    }
+
+    /// The options that are given, by name. Lists and tables that are empty are not.
+    pub(crate) fn given(
+        &self,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, serde_json::Error> {
+        use serde_json::Value;
+        fn without_nulls(value: &mut Value) {
+            if let Value::Object(map) = value {
+                map.retain(|_, value| !value.is_null());
+                map.values_mut().for_each(without_nulls);
+            }
+        }
+        let mut value = serde_json::to_value(self)?;
+        without_nulls(&mut value);
+        let Value::Object(mut map) = value else {
+            return Ok(serde_json::Map::new());
+        };
+        map.retain(|_, value| match value {
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(table) => !table.is_empty(),
+            _ => true,
+        });
+        Ok(map)
+    }
 }

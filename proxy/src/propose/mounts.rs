@@ -25,9 +25,12 @@ pub(super) fn write(page: &mut Page, xml: &IcecastXml) {
         .iter()
         .filter_map(|mount| Some((mount.name.as_deref()?, mount)));
     for (name, mount) in named {
-        if !name.starts_with('/') || name.contains(['*', '?', '[']) {
+        if !name.starts_with('/')
+            || name.contains(['*', '?', '['])
+            || name.contains(char::is_control)
+        {
             page.why(&format!(
-                "Line {}: {name} is a pattern; name the mounts one by one here.",
+                "Line {}: {name} is a pattern, or no path; name the mounts one by one here.",
                 mount.line
             ));
             page.blank();
