@@ -2,6 +2,7 @@
 
 mod feed;
 mod icy;
+mod wire;
 
 use std::num::NonZeroU32;
 

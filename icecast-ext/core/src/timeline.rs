@@ -4,6 +4,7 @@
 //! [`Timeline::prelude`], [`Timeline::title`], [`Timeline::time`], each at or after the edge), then [`Timeline::grow`],
 //! then [`Timeline::evict`].
 
+mod parts;
 mod past;
 mod run;
 
@@ -17,7 +18,8 @@ use crate::address::{Epoch, Offset, Position};
 use crate::codec::Format;
 use crate::field::StreamWindow;
 
-pub(crate) use past::Span;
+pub use parts::Parts;
+pub use past::Span;
 pub use run::{BLIND, MAX_PRELUDES, MAX_TITLE, MAX_TITLES, Run, RunId, Splice, Title};
 
 /// What is known of a run when it begins.

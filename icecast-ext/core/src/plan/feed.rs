@@ -11,21 +11,21 @@ use crate::timeline::{Run, Span, Timeline};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Feed {
     /// Audio bytes left of the DATA frame that has begun.
-    left: u32,
+    pub(super) left: u32,
     /// The tick in which something was last sent.
-    tick: u32,
+    pub(super) tick: u32,
     /// FORMAT has been sent.
-    opened: bool,
+    pub(super) opened: bool,
     /// What has been told of the byte that comes next.
-    told: Told,
+    pub(super) told: Told,
 }
 
 /// Events at one offset that have been sent. No two of a kind are at one offset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Told {
-    prelude: bool,
-    title: bool,
-    time: bool,
+pub(super) struct Told {
+    pub(super) prelude: bool,
+    pub(super) title: bool,
+    pub(super) time: bool,
 }
 
 impl Feed {

@@ -17,11 +17,11 @@ const HISTORY: usize = 7;
 /// Where a response is between two blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Icy {
-    metaint: NonZeroU32,
+    pub(super) metaint: NonZeroU32,
     /// Audio bytes before the next block.
-    left: u32,
+    pub(super) left: u32,
     /// The place of the last title shown, in the cursor's run.
-    shown: Option<Offset>,
+    pub(super) shown: Option<Offset>,
 }
 
 impl Icy {

@@ -5,16 +5,20 @@ use crate::address::{Epoch, Offset, Position};
 use crate::codec::Format;
 
 /// What is remembered of a run, held or gone.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    pub(crate) id: RunId,
-    pub(crate) epoch: Epoch,
-    pub(crate) format: Format,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its name.
+    pub id: RunId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// What its bytes are, or were.
+    pub format: Format,
     /// The oldest byte held; `next` if none is.
-    pub(crate) first: Offset,
+    pub first: Offset,
     /// The run's end so far.
-    pub(crate) next: Offset,
-    pub(crate) splice: Option<Splice>,
+    pub next: Offset,
+    /// What follows it, if that is known.
+    pub splice: Option<Splice>,
 }
 
 impl From<&Run> for Span {

@@ -29,6 +29,20 @@ const RATE_MIN_MS: u64 = 2_000;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RunId(pub(super) NonZeroU32);
 
+impl RunId {
+    /// As another process says it, which took the timeline apart.
+    #[must_use]
+    pub const fn from_number(number: NonZeroU32) -> Self {
+        Self(number)
+    }
+
+    /// Runs are numbered in order.
+    #[must_use]
+    pub const fn number(self) -> NonZeroU32 {
+        self.0
+    }
+}
+
 /// A title, in force from an offset on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Title {
@@ -50,7 +64,7 @@ pub struct Splice {
 }
 
 /// One epoch, or the part of it that one unbroken pull gave.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// Its name in this timeline.
     pub id: RunId,
@@ -80,9 +94,9 @@ pub struct Run {
     /// Ended, whether or not a successor is known yet.
     pub ended: bool,
     /// The splice into it is declared.
-    pub(super) declared: bool,
+    pub declared: bool,
     /// Where that leads, as a parent relay says.
-    pub(super) told: Option<Offset>,
+    pub told: Option<Offset>,
 }
 
 impl Run {
