@@ -30,6 +30,11 @@ impl Buffer {
         }
     }
 
+    /// How often the mount publishes, for FORMAT frames.
+    pub(crate) const fn tick_ms(&self) -> u32 {
+        self.tick_ms
+    }
+
     /// A run begins.
     pub(crate) fn begin(&mut self, run: &RunStart) {
         let id = self.timeline.begin(Begin {

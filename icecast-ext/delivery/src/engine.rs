@@ -1,8 +1,11 @@
 //! The loops, admission, and how listeners ended.
 
+mod orders;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +17,7 @@ use icecast_ext_core::plan::Cursor;
 use crate::config::MountConfig;
 use crate::error::Error;
 use crate::fanout::Fanout;
+use crate::handover::{Detached, Progress};
 use crate::mount::Mount;
 use crate::socket::Socket;
 use crate::survey::Survey;
@@ -121,10 +125,14 @@ pub struct Ended {
 /// Which loop has a session's connection.
 pub(crate) type Sessions = Mutex<HashMap<Session, usize>>;
 
+/// Listeners that stay, by the caller's id.
+type Keep = dyn Fn(u64) -> bool + Send + Sync;
+
 /// To a loop.
-#[derive(Debug)]
 pub(crate) enum Message {
-    Admit(Box<Admission>),
+    Admit(Box<Admission>, Progress),
+    /// All leave, but those of these ids.
+    Detach(Arc<Keep>, Sender<Vec<Detached>>),
     /// A mount, by id, has something new.
     Dirty(u64),
     /// A mount's session came back.
@@ -140,11 +148,18 @@ pub(crate) enum Message {
 }
 
 /// The outside of a loop.
-#[derive(Debug)]
 pub(crate) struct LoopHandle {
     inbox: Mutex<Vec<Message>>,
     waker: mio::Waker,
     pub(crate) listeners: AtomicUsize,
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopHandle")
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LoopHandle {
@@ -308,6 +323,10 @@ impl Engine {
 
     /// A listener's connection is a loop's from now on; what is held for it is sent at once.
     pub fn admit(&self, admission: Admission) -> Result<(), Error> {
+        self.enter(admission, Progress::default())
+    }
+
+    fn enter(&self, admission: Admission, before: Progress) -> Result<(), Error> {
         if self.stopped.load(Ordering::SeqCst) {
             return Err(Error::ShutDown);
         }
@@ -331,36 +350,8 @@ impl Engine {
         if let Some(session) = admission.session {
             lock(&mount.sessions).insert(session, index);
         }
-        handle.post(Message::Admit(Box::new(admission)));
+        handle.post(Message::Admit(Box::new(admission), before));
         Ok(())
-    }
-
-    /// Closes the connection that was answered with this session on this mount, if it is still there (R-SESS-3).
-    pub fn close_session(&self, mount: &Mount, session: Session) -> bool {
-        let Some(index) = lock(&mount.sessions).remove(&session) else {
-            return false;
-        };
-        self.shared.loops[index].post(Message::Replace(mount.id(), session));
-        true
-    }
-
-    /// Ends the listener of `mount` that was admitted with this id: FIN after what is queued, [`Reason::Kicked`].
-    pub fn kick(&self, mount: &Mount, id: u64) {
-        for handle in &self.shared.loops {
-            handle.post(Message::Kick(mount.id(), id));
-        }
-    }
-
-    /// Listeners of `from` go on in `to`, where a late joiner starts now, after its prelude if it needs one. Stays: who hears
-    /// another format, whose decoder does not go on, all if `to` holds nothing yet. Aware clients and relays ask again by
-    /// themselves: their responses end with [`Reason::Moved`].
-    pub fn carry(&self, from: &Mount, to: &Arc<Mount>) {
-        if from.id() == to.id() {
-            return;
-        }
-        for handle in &self.shared.loops {
-            handle.post(Message::Carry(from.id(), Arc::clone(to)));
-        }
     }
 
     /// Listeners of all mounts.

@@ -16,6 +16,14 @@ pub enum Error {
     /// The engine has been shut down.
     #[error("the engine is shut down")]
     ShutDown,
+    /// What another process handed over is of no use to this one.
+    #[error("the mount {mount} cannot be taken over: {why}")]
+    Handover {
+        /// Its path.
+        mount: String,
+        /// The reason.
+        why: &'static str,
+    },
     /// Another process writes this journal.
     #[error("{dir} is in use by process {pid}")]
     Locked {

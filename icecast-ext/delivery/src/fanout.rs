@@ -4,6 +4,7 @@
 //! sent more than a turn before the next in the queue has one. Listeners at the same place share a turn, made once under the
 //! mount's lock; no lock is held while sending.
 
+mod detach;
 mod end;
 mod orders;
 mod serve;
@@ -21,6 +22,7 @@ use icecast_ext_core::plan::Cursor;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::engine::{Admission, LoopHandle, Message, Reason, Shared};
+use crate::handover::Progress;
 use crate::listener::{Listener, State};
 use crate::mount::Mount;
 use crate::socket::Peer;
@@ -175,7 +177,8 @@ impl Fanout {
 
     fn message(&mut self, message: Message) {
         match message {
-            Message::Admit(admission) => self.admit(*admission),
+            Message::Admit(admission, before) => self.admit(*admission, before),
+            Message::Detach(keep, out) => self.detach(&*keep, &out),
             Message::Dirty(mount) => self.dirty(mount),
             Message::Replace(mount, session) => {
                 if let Some(key) = self.sessions.get(&(mount, session)) {
@@ -195,7 +198,7 @@ impl Fanout {
         }
     }
 
-    fn admit(&mut self, admission: Admission) {
+    fn admit(&mut self, admission: Admission, before: Progress) {
         let Admission {
             socket,
             mount,
@@ -220,12 +223,12 @@ impl Fanout {
             rest: (!head.is_empty()).then(|| Box::new(head)),
             session: session.map(Box::new),
             id,
-            sent: 0,
-            audio: 0,
+            sent: before.sent_bytes,
+            audio: before.audio_bytes,
             seq: self.seq,
             group,
             member,
-            joined: (self.now / 1000) as u32,
+            joined: self.second().saturating_sub_unsigned(before.secs),
             since: self.now,
             kind,
             state: State::Ready,
@@ -254,6 +257,11 @@ impl Fanout {
                 self.end(key, Reason::PeerClosed);
             }
         }
+    }
+
+    /// Loop clock, s.
+    fn second(&self) -> i64 {
+        i64::try_from(self.now / 1000).unwrap_or(i64::MAX)
     }
 
     /// The listener's group, and its place in it.

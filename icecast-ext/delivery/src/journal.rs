@@ -6,23 +6,23 @@
 //! journal that cannot be written (a full disk) is said so once a minute and tried again; the mount goes on without it.
 
 mod attach;
+mod lock;
 mod name;
 pub(crate) mod record;
 pub(crate) mod segment;
+pub(crate) mod wire;
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use icecast_ext_core::address::Position;
 
-use crate::error::Error;
 use crate::journal::record::Record;
 use crate::journal::segment::Segments;
 use crate::mount::lock;
@@ -52,7 +52,7 @@ pub struct Journal {
     jobs: SyncSender<Job>,
     trouble: Arc<Trouble>,
     thread: Option<JoinHandle<()>>,
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 /// What [`crate::Mount::attach`] found.
@@ -65,54 +65,6 @@ pub struct Loaded {
 }
 
 impl Journal {
-    /// Takes the directory for this process; makes it if it is not there.
-    pub fn open(dir: &Path) -> Result<Self, Error> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |why| Error::Journal { path, why }
-        };
-        fs::create_dir_all(dir).map_err(at(dir))?;
-        let path = dir.join("lock");
-        let open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        let mut lock = open.map_err(at(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // What cannot be read is still locked.
-                let _ = lock.read_to_string(&mut pid);
-                return Err(Error::Locked {
-                    dir: dir.to_owned(),
-                    pid: pid.trim().to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(at(&path)(error)),
-        }
-        let written = lock
-            .set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()));
-        written.map_err(at(&path))?;
-        let (jobs, receive) = sync_channel(QUEUE);
-        let trouble = Arc::new(Trouble::default());
-        let noted = Arc::clone(&trouble);
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || write(&receive, &noted));
-        Ok(Self {
-            dir: dir.to_owned(),
-            jobs,
-            trouble,
-            thread: Some(thread.map_err(at(dir))?),
-            _lock: lock,
-        })
-    }
-
     /// The mounts that have written something here within `keep`, in no order. What cannot be read is left out; what is older is
     /// deleted.
     #[must_use]
@@ -198,10 +150,24 @@ impl Journal {
                 Err(why) => segment::set_aside(&path, &why),
             }
         }
+        self.writes(id, Segments::new(dir, mount.to_owned(), old, number))
+    }
+
+    /// Goes on where another process stopped; `end`: the mount's count of bytes so far.
+    pub(crate) fn take_up(&self, id: u64, mount: &str, end: u64) -> MountJournal {
+        let dir = self.dir.join("mounts").join(name::directory(mount));
+        // What is not there yet is made with the first segment.
+        let found = segment::list(&dir).unwrap_or_default();
+        let number = found.last().map_or(0, |(last, _)| last + 1);
+        let old = found.into_iter().map(|(_, path)| (path, end)).collect();
+        self.writes(id, Segments::new(dir, mount.to_owned(), old, number))
+    }
+
+    fn writes(&self, id: u64, segments: Segments) -> MountJournal {
         let failed = Arc::new(AtomicBool::new(false));
-        let segments = Box::new(Segments::new(dir, mount.to_owned(), old, number));
+        let job = Job::Open(id, Box::new(segments), Arc::clone(&failed));
         // The thread is gone only if it panicked; then nothing is written.
-        let _ = self.jobs.send(Job::Open(id, segments, Arc::clone(&failed)));
+        let _ = self.jobs.send(job);
         MountJournal {
             id,
             jobs: self.jobs.clone(),
@@ -245,6 +211,8 @@ enum Writing {
     On,
     /// A snapshot is due, from this time on.
     Snapshot(Instant),
+    /// Nothing is written.
+    Paused,
 }
 
 /// A mount's end of the journal.
@@ -260,6 +228,15 @@ pub(crate) struct MountJournal {
 }
 
 impl MountJournal {
+    /// After a pause a new segment begins.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        self.state = if paused {
+            Writing::Paused
+        } else {
+            Writing::Snapshot(Instant::now())
+        };
+    }
+
     /// A record that has just been applied. `snapshot` is asked for when a segment begins: the state after the record.
     pub(crate) fn put(
         &mut self,
@@ -269,6 +246,9 @@ impl MountJournal {
         window: Duration,
     ) {
         let now = Instant::now();
+        if self.state == Writing::Paused {
+            return;
+        }
         if self.failed.swap(false, Ordering::Relaxed) {
             self.state = Writing::Snapshot(now + RETRY);
         }

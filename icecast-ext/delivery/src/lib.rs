@@ -16,6 +16,7 @@
 //! | [`engine`] | the loops, admission, how listeners ended |
 //! | `fanout` | a loop |
 //! | `tally` | what went through a mount, counted once a tick |
+//! | [`handover`] | a mount and its listeners, for another process |
 //! | [`survey`] | where listeners stand, and whether the loops answer |
 //! | `listener`, `turn`, `socket` | one listener: its state, what it is sent at once, its system calls |
 //!
@@ -49,6 +50,7 @@ mod config;
 pub mod engine;
 mod error;
 mod fanout;
+pub mod handover;
 pub mod journal;
 mod listener;
 pub mod mount;
@@ -64,6 +66,7 @@ pub use adopt::Adopter;
 pub use config::{Listeners, MountConfig, RunStart};
 pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
 pub use error::Error;
+pub use handover::Detached;
 pub use journal::Journal;
 pub use mount::Mount;
 pub use socket::Socket;

@@ -24,8 +24,8 @@ pub(crate) struct Listener {
     pub(crate) group: u32,
     /// Index into its group's members.
     pub(crate) member: u32,
-    /// Loop clock, s: admitted.
-    pub(crate) joined: u32,
+    /// Loop clock, s: admitted. Before zero for one that another process admitted.
+    pub(crate) joined: i64,
     /// Loop clock, ms: if `stalled`, since when the socket has taken nothing.
     pub(crate) since: u64,
     pub(crate) kind: Kind,

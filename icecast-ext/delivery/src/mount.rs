@@ -209,15 +209,19 @@ impl Mount {
             ..Passed::default()
         });
         let mut gone = Vec::new();
-        let rate = {
+        {
             let mut buffer = self.write();
             buffer.grow(&batch);
             buffer.evict(self.window_ms(), self.cap(), &mut gone);
-            buffer.timeline.window().and_then(|window| window.rate)
-        };
-        self.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
+        }
+        self.note_rate();
         self.record(|| Record::Batch(batch));
         true
+    }
+
+    pub(crate) fn note_rate(&self) {
+        let rate = self.window().and_then(|window| window.rate);
+        self.rate.store(rate.unwrap_or(0), Ordering::Relaxed);
     }
 
     fn cap(&self) -> u64 {

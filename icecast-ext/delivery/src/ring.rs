@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use icecast_ext_core::address::Offset;
+use icecast_ext_core::address::{Offset, Window};
 use icecast_ext_core::timeline::RunId;
 
 /// Bytes that were published at once.
@@ -47,6 +47,35 @@ impl Ring {
         }
         let start = self.next;
         self.spans.push_back(Span { run, first, start });
+    }
+
+    /// The ring of another process: `floor` bytes had come before the oldest, `runs` are held, in these chunks. `None` if
+    /// the chunks are not what the runs say.
+    pub(crate) fn restore(
+        floor: u64,
+        runs: impl Iterator<Item = (RunId, Window)>,
+        chunks: Vec<(u64, Bytes)>,
+    ) -> Option<Self> {
+        let mut ring = Self {
+            next: floor,
+            ..Self::default()
+        };
+        let mut start = floor;
+        for (run, Window { first, next }) in runs {
+            ring.spans.push_back(Span { run, first, start });
+            start = start.checked_add(next.since(first)?)?;
+        }
+        for (ms, bytes) in chunks {
+            ring.push(bytes, ms);
+        }
+        (ring.next == start).then_some(ring)
+    }
+
+    /// The chunks, the oldest first, each with the time when its first byte arrived, ms.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (u64, Bytes)> {
+        self.chunks
+            .iter()
+            .map(|chunk| (chunk.ms, chunk.bytes.clone()))
     }
 
     /// Bytes that follow. `ms`: when the first of them arrived.

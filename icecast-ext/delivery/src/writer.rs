@@ -6,6 +6,8 @@ use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
 use icecast_ext_core::codec::{Format, Mark, Tracker};
 
+use crate::buffer::Buffer;
+
 /// Something with a place among the bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
@@ -39,6 +41,24 @@ pub(crate) struct Batch {
     /// In order of offsets.
     pub(crate) events: Vec<Event>,
 }
+
+/// What a writer has and has not published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Pending {
+    pub(crate) bytes: Bytes,
+    pub(crate) events: Vec<Event>,
+    /// As [`Writing`] has them.
+    pub(crate) arrivals: Vec<(Offset, u64)>,
+    /// The last time known.
+    pub(crate) ms: u64,
+    /// Something of the run has been published.
+    pub(crate) begun: bool,
+}
+
+/// A codec tracker that must be told again where it stands is shown at least so much: a few frames of any size.
+const RETOLD: u64 = 32 << 10;
+/// And no more than this.
+const MAX_RETOLD: u64 = 16 << 20;
 
 /// The current run's unpublished bytes.
 #[derive(Debug)]
@@ -77,6 +97,64 @@ impl Writing {
             ms,
             begun: false,
         }
+    }
+
+    /// The current run's, as the buffer has it; `None` if that has ended. The codec tracker is shown what is held from a
+    /// place on where one may begin, so that it stands where it would, had it seen everything.
+    pub(crate) fn resume(buffer: &Buffer) -> Option<Self> {
+        let run = buffer.timeline.runs().next_back()?;
+        if run.ended {
+            return None;
+        }
+        let edge = run.window.next;
+        let early = edge.saturating_sub(RETOLD);
+        let begun = run.syncs.iter().rev().copied().find(|at| *at <= early);
+        let first = || match run.window.first == run.start {
+            true => Some(run.start),
+            false => run.syncs.front().copied(),
+        };
+        let from = begun
+            .or_else(first)
+            .filter(|at| edge.since(*at).is_some_and(|len| len <= MAX_RETOLD));
+        let from = from.unwrap_or(edge);
+        let len = edge.since(from).unwrap_or(0);
+        let ms = run.times.back().map_or(0, |(_, ms)| *ms);
+        let prelude = run.prelude_at(from);
+        let mut writing = Self::new(run.epoch, run.format, from, Some(prelude), ms);
+        let mut pieces = Vec::new();
+        buffer
+            .ring
+            .collect(run.id, from, len, usize::MAX, &mut pieces);
+        for bytes in pieces {
+            writing.tracker.feed(&bytes, &mut writing.marks);
+        }
+        // All of them are known.
+        writing.marks.clear();
+        writing.edge = edge;
+        writing.begun = edge != run.start;
+        Some(writing)
+    }
+
+    /// What is not published yet, for another process.
+    pub(crate) fn pending(&self) -> Pending {
+        Pending {
+            bytes: Bytes::copy_from_slice(&self.bytes),
+            events: self.events.iter().cloned().collect(),
+            arrivals: self.arrivals.iter().copied().collect(),
+            ms: self.ms,
+            begun: self.begun,
+        }
+    }
+
+    /// Goes on with what another process had not published yet.
+    pub(crate) fn take_up(&mut self, pending: Pending) {
+        self.tracker.feed(&pending.bytes, &mut self.marks);
+        self.marks.clear();
+        self.bytes = pending.bytes.into();
+        self.events = pending.events.into();
+        self.arrivals = pending.arrivals.into();
+        self.ms = pending.ms;
+        self.begun = pending.begun;
     }
 
     /// The byte that comes next, published or not.

@@ -12,6 +12,7 @@ use crate::listener::State;
 
 impl Fanout {
     pub(super) fn end(&mut self, key: u32, reason: Reason) {
+        let now = self.second();
         let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
             return;
         };
@@ -23,7 +24,7 @@ impl Fanout {
             reason,
             sent_bytes: listener.sent,
             audio_bytes: listener.audio,
-            secs: (self.now / 1000).saturating_sub(u64::from(listener.joined)),
+            secs: now.saturating_sub(listener.joined).max(0).unsigned_abs(),
         };
         let linger = match reason {
             Reason::PeerClosed => false,

@@ -30,19 +30,34 @@ impl Mount {
             bytes: buffer.ring.held(),
             edge: None,
         };
-        if let Some(run) = buffer.timeline.runs().next_back().filter(|run| !run.ended) {
-            let edge = run.window.next;
-            let prelude = run.preludes.back().map(|(_, bytes)| bytes.clone());
-            let ms = run.times.back().map_or(0, |(_, ms)| *ms);
-            let mut restored = Writing::new(run.epoch, run.format, edge, prelude, ms);
-            restored.begun = true;
-            *writing = Some(restored);
-            loaded.edge = Some(Position::new(run.epoch, edge));
+        if let Some(resumed) = Writing::resume(&buffer) {
+            loaded.edge = Some(resumed.next());
+            *writing = Some(resumed);
         }
         drop(buffer);
         // The first segment of this process.
         self.record(|| Record::End);
         loaded
+    }
+
+    /// Records in `journal` from now on. What the journal holds of this mount is what the mount holds: the process before has
+    /// written it, and writes no more.
+    pub fn record_in(&self, journal: &Journal) {
+        let _order = lock(&self.writing);
+        let handle = journal.take_up(self.id(), self.name(), self.read().ring.next());
+        *lock(&self.journal) = Some(handle);
+        self.record(|| Record::End);
+    }
+
+    /// From now on nothing is recorded; or, after that, everything again.
+    pub fn pause_journal(&self, paused: bool) {
+        let _order = lock(&self.writing);
+        if let Some(journal) = &mut *lock(&self.journal) {
+            journal.pause(paused);
+        }
+        if !paused {
+            self.record(|| Record::End);
+        }
     }
 
     /// Records what has just been applied. The caller holds the writer's lock.

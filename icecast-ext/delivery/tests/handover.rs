@@ -1,0 +1,488 @@
+//! A mount and its listeners go on in another engine, as they would in another process.
+
+#![expect(clippy::unwrap_used, reason = "a test says where it fails")]
+
+mod common;
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::*;
+use icecast_ext_core::address::{Offset, Session};
+use icecast_ext_core::codec::Format;
+use icecast_ext_core::frame::{Decoder, Frame};
+use icecast_ext_core::icy::{Deinterleaver, Part};
+use icecast_ext_core::plan::Cursor;
+use icecast_ext_core::timeline::Timeline;
+use icecast_ext_delivery::{
+    Engine, EngineConfig, Error, Journal, Kind, Mount, Reason, RunStart, handover::Progress,
+};
+use proptest::prelude::*;
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The mount in another engine.
+fn move_mount(from: &Mount, to: &Engine) -> Arc<Mount> {
+    let mount = to.mount(from.name(), from.config().clone());
+    mount.restore(from.export()).unwrap();
+    mount
+}
+
+/// Everybody in another engine; by mount name.
+fn move_listeners(from: &Engine, to: &Engine, mounts: &[Arc<Mount>]) -> usize {
+    let detached = from.detach(|_| false);
+    let count = detached.len();
+    for mut listener in detached {
+        let mount = mounts
+            .iter()
+            .find(|mount| mount.name() == listener.mount.name());
+        listener.mount = Arc::clone(mount.unwrap());
+        listener.cursor = Cursor::decode(&listener.cursor.encode()).unwrap();
+        to.resume(listener).unwrap();
+    }
+    count
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Plain,
+    Icy,
+    Feed,
+}
+
+/// Reads to the end, at its own pace, and checks every byte.
+fn hear(
+    shape: Shape,
+    mut client: std::net::TcpStream,
+    from: u64,
+    slow: bool,
+) -> (u64, Vec<String>) {
+    let metaint = NonZeroU32::new(1000).unwrap();
+    let (mut icy, mut feed) = (Deinterleaver::new(metaint), Decoder::default());
+    let (mut parts, mut frames) = (Vec::new(), Vec::new());
+    let (mut at, mut titles) = (from, Vec::new());
+    let mut random = Random(from + 1);
+    let mut scrap = vec![0; 40_000];
+    loop {
+        let len = random.below(scrap.len() as u64) as usize + 1;
+        let n = std::io::Read::read(&mut client, &mut scrap[..len]).unwrap();
+        if n == 0 {
+            return (at, titles);
+        }
+        let bytes = Bytes::copy_from_slice(&scrap[..n]);
+        let audio = |at: &mut u64, bytes: &[u8]| {
+            assert_content(1, *at, bytes, &format!("{shape:?} from {from}"));
+            *at += bytes.len() as u64;
+        };
+        match shape {
+            Shape::Plain => audio(&mut at, &bytes),
+            Shape::Icy => icy.feed(bytes, &mut parts),
+            Shape::Feed => feed.feed(bytes, &mut frames).unwrap(),
+        }
+        for part in parts.drain(..) {
+            match part {
+                Part::Audio(bytes) => audio(&mut at, &bytes),
+                Part::Block(text) => titles.push(String::from_utf8(text.to_vec()).unwrap()),
+            }
+        }
+        for frame in frames.drain(..) {
+            match frame {
+                Frame::Data { bytes, .. } => audio(&mut at, &bytes),
+                Frame::Title { text, .. } => titles.push(String::from_utf8(text.to_vec()).unwrap()),
+                _ => {}
+            }
+        }
+        if slow {
+            thread::sleep(Duration::from_millis(random.below(10)));
+        }
+    }
+}
+
+#[test]
+fn listeners_that_move_again_and_again_get_every_byte_and_every_title_once() {
+    let engines: Vec<_> = (0..6).map(|_| engine(EngineConfig::default())).collect();
+    let mut mount = engines[0].0.mount("/live", quick());
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 200_000), Some(0));
+    mount.flush();
+    let mut random = Random(11);
+    let clients: Vec<_> = (0..120)
+        .map(|id| {
+            let from = random.below(200_000);
+            let shape = [Shape::Plain, Shape::Icy, Shape::Feed][id as usize % 3];
+            let metaint = NonZeroU32::new(1000).unwrap();
+            let at = position(1, from);
+            let (kind, cursor) = match shape {
+                Shape::Plain => (Kind::Plain, Cursor::plain(at, id % 2 == 0, true)),
+                Shape::Icy => (Kind::Icy, Cursor::icy(at, metaint, id % 2 == 0, true)),
+                Shape::Feed => (Kind::Feed, Cursor::feed(at)),
+            };
+            let (client, server) = pair();
+            let mut admission = admission(server, &mount, cursor);
+            (admission.id, admission.kind) = (id, kind);
+            engines[0].0.admit(admission).unwrap();
+            let slow = id % 5 == 0;
+            thread::spawn(move || hear(shape, client, from, slow))
+        })
+        .collect();
+    let (mut at, mut titles) = (200_000, 0);
+    for hop in 0..engines.len() {
+        for _ in 0..40 {
+            let len = random.below(9000) + 1;
+            mount.append(&content(1, at, len), Some(at / 16));
+            at += len;
+            if random.below(8) == 0 {
+                titles += 1;
+                mount.title(None, format!("StreamTitle='{titles}';").into());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        if let Some((next, _)) = engines.get(hop + 1) {
+            let moved = move_mount(&mount, next);
+            assert_eq!(moved.received(), mount.received());
+            let count = move_listeners(&engines[hop].0, next, &[Arc::clone(&moved)]);
+            assert_eq!(count, 120);
+            until("the counts move along", || {
+                mount.listeners().total() == 0 && moved.listeners().total() == 120
+            });
+            assert_eq!(engines[hop].0.listeners(), 0);
+            mount = moved;
+        }
+    }
+    mount.append(&content(1, at, 1), Some(at / 16));
+    at += 1;
+    mount.close();
+    for (id, client) in clients.into_iter().enumerate() {
+        let (end, heard) = client.join().unwrap();
+        assert_eq!(end, at);
+        match id % 3 {
+            0 => {}
+            // Of several titles between two blocks a stock player is shown the last; none is shown twice.
+            1 => {
+                let mut once = heard.clone();
+                once.dedup();
+                assert_eq!(once, heard);
+                assert!(heard.len() <= titles && !heard.is_empty());
+            }
+            _ => assert_eq!(heard.len(), titles, "a relay is told each once"),
+        }
+    }
+    let mut ended: Vec<_> = (0..120)
+        .map(|_| engines[5].1.recv_timeout(WAIT).unwrap())
+        .collect();
+    ended.sort_by_key(|ended| ended.id);
+    for (id, ended) in ended.iter().enumerate() {
+        assert_eq!((ended.id, ended.reason), (id as u64, Reason::MountClosed));
+        assert!(ended.audio_bytes > 100_000, "counted from the beginning");
+    }
+    for (_, ends) in &engines[..5] {
+        assert!(ends.try_recv().is_err(), "nobody has ended anywhere else");
+    }
+}
+
+#[test]
+fn what_a_listener_was_and_had_moves_along_and_those_who_are_kept_stay() {
+    let (one, ends) = engine(EngineConfig::default());
+    let (two, two_ends) = engine(EngineConfig::default());
+    let mount = one.mount("/live", quick());
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 1000), Some(0));
+    mount.flush();
+    let session = Session::from_bytes([5; 16]);
+    let mut clients = Vec::new();
+    for id in 0..2 {
+        let (client, server) = pair();
+        let mut admission = admission(server, &mount, Cursor::plain(position(1, 0), true, true));
+        admission.id = id;
+        admission.session = (id == 1).then_some(session);
+        one.admit(admission).unwrap();
+        clients.push(client);
+    }
+    for client in &mut clients {
+        read(client, 1000);
+    }
+    let moved = move_mount(&mount, &two);
+    let mut detached = one.detach(|id| id == 0);
+    assert_eq!(detached.len(), 1);
+    let mut listener = detached.remove(0);
+    assert_eq!((listener.id, listener.session), (1, Some(session)));
+    assert_eq!(
+        (listener.progress.sent_bytes, listener.progress.audio_bytes),
+        (1000, 1000)
+    );
+    listener.mount = Arc::clone(&moved);
+    listener.progress = Progress {
+        secs: 100,
+        ..listener.progress
+    };
+    two.resume(listener).unwrap();
+    assert!(!one.close_session(&mount, session), "gone from here");
+    assert!(two.close_session(&moved, session));
+    let ended = two_ends.recv_timeout(WAIT).unwrap();
+    assert_eq!((ended.id, ended.reason), (1, Reason::Replaced));
+    assert_eq!((ended.sent_bytes, ended.audio_bytes), (1000, 1000));
+    assert!(ended.secs >= 100);
+    // The other goes on where it was, with what comes there.
+    mount.append(&content(1, 1000, 500), Some(1));
+    assert_content(1, 1000, &read(&mut clients[0], 500), "kept");
+    assert!(ends.try_recv().is_err());
+    one.shutdown(Duration::ZERO);
+    assert!(one.detach(|_| false).is_empty());
+}
+
+/// All that a reader can find out of a mount.
+fn seen(mount: &Mount) -> (Vec<Bytes>, Option<icecast_ext_core::address::Position>) {
+    (mount.export().collect(), mount.received())
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Append(usize),
+    Publish,
+    Title(u8),
+    Begin { new: bool, declared: bool },
+    End,
+    Move,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => (1_usize..3000).prop_map(Op::Append),
+        4 => Just(Op::Publish),
+        2 => (0_u8..9).prop_map(Op::Title),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(new, declared)| Op::Begin { new, declared }),
+        1 => Just(Op::End),
+        2 => Just(Op::Move),
+    ]
+}
+
+/// MPEG frames, each with its number inside.
+fn frames(count: usize) -> Vec<u8> {
+    (0..count)
+        .flat_map(|n| {
+            let mut frame = vec![0xff, 0xfb, 0x90, 0x64];
+            frame.extend_from_slice(&(n as u32).to_be_bytes());
+            frame.resize(417, 0);
+            frame
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    /// Two mounts live through the same; one moves now and then. Nobody can tell.
+    #[test]
+    fn a_mount_that_moved_is_the_mount_it_was(ops in prop::collection::vec(op(), 1..60)) {
+        let config = icecast_ext_delivery::MountConfig { cap: 30_000, ..quick() };
+        let stays = Mount::new("/live", config.clone());
+        let mut goes = Mount::new("/live", config.clone());
+        let audio = frames(600);
+        let (mut done, mut epoch_now, mut ms) = (0, 0_u8, 0);
+        let first = Op::Begin { new: true, declared: true };
+        for op in [first].into_iter().chain(ops) {
+            ms += 100;
+            match op {
+                Op::Append(len) => {
+                    let end = (done + len).min(audio.len());
+                    for mount in [&stays, &goes] {
+                        mount.append(&audio[done..end], Some(ms));
+                    }
+                    done = end;
+                }
+                Op::Publish => [&stays, &goes].into_iter().for_each(|mount| mount.flush()),
+                Op::Title(n) => for mount in [&stays, &goes] {
+                    mount.title(None, format!("StreamTitle='{n}';").into());
+                },
+                Op::Begin { new, declared } => {
+                    epoch_now += u8::from(new);
+                    for mount in [&stays, &goes] {
+                        let at = mount.received().map_or(0, |at| at.offset.get());
+                        let first = if new { 0 } else { at + 1000 };
+                        mount.begin(RunStart { format: Format::Mpeg, declared, ..run(epoch_now, first) });
+                    }
+                }
+                Op::End => [&stays, &goes].into_iter().for_each(|mount| mount.end()),
+                Op::Move => {
+                    // Exporting publishes.
+                    stays.flush();
+                    let moved = Mount::new("/live", config.clone());
+                    moved.restore(goes.export()).unwrap();
+                    prop_assert_eq!(seen(&moved), seen(&goes));
+                    goes = moved;
+                }
+            }
+        }
+        prop_assert_eq!(seen(&stays), seen(&goes));
+    }
+}
+
+#[test]
+fn a_moved_mount_says_where_ogg_joiners_start_as_if_it_had_not_moved() {
+    let ogg = ogg_stream();
+    let start = RunStart {
+        format: Format::Ogg,
+        ..run(1, 0)
+    };
+    let stays = Mount::new("/live", quick());
+    stays.begin(start.clone());
+    stays.append(&ogg, Some(0));
+    stays.flush();
+    for cut in (0..ogg.len()).step_by(401) {
+        let before = Mount::new("/live", quick());
+        before.begin(start.clone());
+        before.append(&ogg[..cut], Some(0));
+        let after = Mount::new("/live", quick());
+        after.restore(before.export()).unwrap();
+        after.append(&ogg[cut..], Some(0));
+        after.flush();
+        let told = |timeline: &Timeline| {
+            let run = timeline.runs().next_back().unwrap();
+            (run.syncs.clone(), run.preludes.clone(), run.window)
+        };
+        assert_eq!(after.with(told), stays.with(told), "cut at {cut}");
+    }
+}
+
+/// Two chains of Opus-like pages.
+fn ogg_stream() -> Vec<u8> {
+    let mut out = Vec::new();
+    for serial in [7_u32, 8] {
+        out.extend(page(serial, 0, 2, 0, b"OpusHead stereo"));
+        out.extend(page(serial, 1, 0, 0, b"OpusTags and so on"));
+        for n in 0..6 {
+            out.extend(page(
+                serial,
+                n + 2,
+                0,
+                u64::from(n + 1) * 960,
+                &[n as u8; 1500],
+            ));
+        }
+    }
+    out
+}
+
+fn page(serial: u32, sequence: u32, flags: u8, granule: u64, packet: &[u8]) -> Vec<u8> {
+    let mut page = b"OggS\0".to_vec();
+    page.push(flags);
+    page.extend_from_slice(&granule.to_le_bytes());
+    page.extend_from_slice(&serial.to_le_bytes());
+    page.extend_from_slice(&sequence.to_le_bytes());
+    page.extend_from_slice(&[0; 4]);
+    let lacing = packet.len() / 255 + 1;
+    page.push(lacing as u8);
+    page.extend(std::iter::repeat_n(255, lacing - 1));
+    page.push((packet.len() % 255) as u8);
+    page.extend_from_slice(packet);
+    let crc = page.iter().fold(0_u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
+            crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 }
+        })
+    });
+    page[22..26].copy_from_slice(&crc.to_le_bytes());
+    page
+}
+
+#[test]
+fn pieces_that_are_torn_damaged_or_of_another_version_are_refused() {
+    let mount = Mount::new("/live", quick());
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 3000), Some(0));
+    let pieces: Vec<_> = mount.export().collect();
+    let fresh = || Mount::new("/live", quick());
+    fresh().restore(pieces.clone()).unwrap();
+    for left_out in 0..pieces.len() {
+        let mut torn = pieces.clone();
+        torn.remove(left_out);
+        let mount = fresh();
+        assert!(
+            matches!(mount.restore(torn), Err(Error::Handover { .. })),
+            "without {left_out}"
+        );
+        assert_eq!(mount.received(), None);
+    }
+    for piece in 0..pieces.len() {
+        for at in (0..pieces[piece].len()).step_by(if piece == 2 { 197 } else { 3 }) {
+            let mut damaged = pieces.clone();
+            let mut bytes = damaged[piece].to_vec();
+            bytes[at] ^= 0x20;
+            damaged[piece] = bytes.into();
+            assert!(fresh().restore(damaged).is_err(), "byte {at} of {piece}");
+        }
+    }
+}
+
+fn journalled(journal: &Journal) -> Arc<Mount> {
+    let mount = Mount::new("/live", quick());
+    mount.attach(journal);
+    mount
+}
+
+fn recalled(dir: &Path) -> (u64, Option<Offset>) {
+    let journal = Journal::open(dir).unwrap();
+    let mount = Mount::new("/live", quick());
+    let loaded = mount.attach(&journal);
+    let bytes = mount.tail(usize::MAX / 2);
+    assert_content(1, 0, &bytes, "recalled");
+    (loaded.bytes, loaded.edge.map(|at| at.offset))
+}
+
+#[test]
+fn a_journal_is_written_by_one_process_and_then_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Journal::open(dir.path()).unwrap();
+    let before = journalled(&one);
+    before.begin(run(1, 0));
+    before.append(&content(1, 0, 1000), Some(0));
+    before.flush();
+    before.pause_journal(true);
+    one.sync();
+    let two = Journal::take_over(dir.path(), one.share_lock().unwrap().unwrap()).unwrap();
+    let after = Mount::new("/live", quick());
+    after.restore(before.export()).unwrap();
+    after.record_in(&two);
+    one.release();
+    drop((before, one));
+    let taken = Journal::open(dir.path());
+    assert!(
+        matches!(taken, Err(Error::Locked { .. })),
+        "it is the next one's"
+    );
+    after.append(&content(1, 1000, 500), Some(1));
+    after.flush();
+    two.sync();
+    drop((after, two));
+    assert_eq!(recalled(dir.path()), (1500, Some(offset(1500))));
+}
+
+#[test]
+fn a_journal_that_was_not_taken_over_after_all_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Journal::open(dir.path()).unwrap();
+    let mount = journalled(&one);
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 1000), Some(0));
+    mount.flush();
+    mount.pause_journal(true);
+    drop(Journal::take_over(dir.path(), one.share_lock().unwrap().unwrap()).unwrap());
+    mount.append(&content(1, 1000, 300), Some(1));
+    mount.flush();
+    mount.pause_journal(false);
+    mount.append(&content(1, 1300, 200), Some(2));
+    mount.flush();
+    drop((mount, one));
+    // What came in between is not on disk, so what was before is of no use.
+    let journal = Journal::open(dir.path()).unwrap();
+    let mount = Mount::new("/live", quick());
+    let loaded = mount.attach(&journal);
+    assert_eq!(loaded.edge, Some(position(1, 1500)));
+    assert_content(1, 1300, &mount.tail(usize::MAX / 2), "recalled");
+    let elsewhere = tempfile::tempdir().unwrap();
+    Journal::open(elsewhere.path()).unwrap();
+    let foreign = Journal::take_over(elsewhere.path(), journal.share_lock().unwrap().unwrap());
+    assert!(foreign.is_err(), "another directory's lock");
+}
