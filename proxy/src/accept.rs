@@ -47,7 +47,7 @@ impl Server {
         let _ = stream.set_nodelay(true);
         // A peer that takes nothing for so long is gone, whatever it is being sent.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
-        let Some(connection) = connection::read(stream, peer).await else {
+        let Some(connection) = connection::read(stream.into(), peer).await else {
             return;
         };
         let bytes = connection.buffer.clone().freeze();

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use icecast_ext_core::field::StreamWindow;
 use icecast_ext_core::head::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+
+use crate::stream::Stream;
 
 /// A whole answer. Its body is one line that says what to do.
 #[derive(Debug, Clone)]
@@ -137,7 +138,7 @@ impl Answer {
     }
 
     /// Sends it and ends the connection, so that the peer reads it even if it was still sending.
-    pub(crate) async fn send(&self, mut stream: TcpStream, asked: Version, head_only: bool) {
+    pub(crate) async fn send(&self, mut stream: Stream, asked: Version, head_only: bool) {
         if stream
             .write_all(&self.encode(asked, head_only))
             .await
@@ -152,7 +153,7 @@ impl Answer {
 
 /// After the end of an answer: reads what the peer still sends, for a while. Bytes that nobody has read turn a close into
 /// a reset, which takes the answer with it.
-pub(crate) async fn drain(stream: &mut TcpStream) {
+pub(crate) async fn drain(stream: &mut Stream) {
     let waste = async {
         let mut left: usize = 1 << 20;
         let mut waste = [0; 4096];

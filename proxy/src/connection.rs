@@ -6,23 +6,23 @@ use std::time::Duration;
 use bytes::BytesMut;
 use icecast_ext_core::head::{HeadError, MAX_HEAD, Request, Version};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 
 use crate::answer::Answer;
+use crate::stream::Stream;
 
 /// A head that takes longer is answered 408 and closed (R-HTTP-7).
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// A connection whose head has arrived whole.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
     /// The head, and what came after it.
     pub(crate) buffer: BytesMut,
 }
 
 /// Reads until the head is whole. Answers and closes what has none; `None` then.
-pub(crate) async fn read(mut stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
+pub(crate) async fn read(mut stream: Stream, peer: SocketAddr) -> Option<Connection> {
     let mut buffer = BytesMut::with_capacity(1024);
     let reading = async {
         loop {

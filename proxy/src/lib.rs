@@ -24,6 +24,7 @@ pub mod serve;
 mod server;
 mod sockets;
 mod station;
+mod stream;
 mod tunnel;
 mod upstream;
 

@@ -135,7 +135,7 @@ pub(crate) async fn serve(
         _ => Cursor::plain(start.at, aware, continues),
     };
     tracing::info!(peer = %connection.peer, mount = station.path, ?tier, at = %start.at, kind = ?start.kind, "listener");
-    let socket = match connection.stream.into_std() {
+    let socket = match connection.stream.into_socket() {
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a listener's socket was lost"),
     };
@@ -146,7 +146,7 @@ pub(crate) async fn serve(
     };
     let id = server.audience.admitted(caller, &station.path, kind);
     let admission = Admission {
-        socket: socket.into(),
+        socket,
         mount: station.mount.clone(),
         head: Bytes::from(bytes),
         cursor,

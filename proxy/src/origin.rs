@@ -113,12 +113,7 @@ async fn source(
         (Method::Put, false) => String::new(),
         _ => "HTTP/1.0 200 OK\r\n\r\n".to_owned(),
     };
-    if connection
-        .stream
-        .write_all(greeting.as_bytes())
-        .await
-        .is_err()
-    {
+    if connection.stream.send(greeting.as_bytes()).await.is_err() {
         return lost(server, &station);
     }
     let epoch = match crate::random_epoch() {

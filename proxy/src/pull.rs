@@ -11,12 +11,12 @@ use icecast_ext_core::address::Position;
 use icecast_ext_core::field::{From, Miss, Resume, STREAM_OFFSET, StreamOffset};
 use icecast_ext_core::head::{Response, encode_path};
 use icecast_ext_core::{chunked, frame};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
 use crate::server::Server;
 use crate::station::{Station, Supply};
+use crate::stream::Stream;
 use crate::upstream::{Origin, UpstreamError};
 
 /// How long the head of an answer may take. A relay holds a request ahead of its edge for 10 s (R-AHEAD-1).
@@ -51,7 +51,7 @@ enum Ended {
 
 /// The body of the upstream's answer.
 struct Body {
-    stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
     /// HTTP/1.0 is asked for and has no chunks, but what stands in between may think otherwise.
     chunks: Option<chunked::Decoder>,
@@ -196,7 +196,7 @@ async fn connected(
     let held = station.mount.received();
     let mut stream = upstream.connect().await?;
     stream
-        .write_all(request(upstream, &station.path, held).as_bytes())
+        .send(request(upstream, &station.path, held).as_bytes())
         .await?;
     let mut buffer = BytesMut::with_capacity(16 << 10);
     let deadline = Instant::now() + HEAD_TIME;

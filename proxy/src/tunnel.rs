@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use icecast_ext_core::head::{Field, Method, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::answer::{Answer, drain};
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::stream::Stream;
 use crate::upstream::Origin;
 
 /// Stock Icecast resets at a head over so many bytes,
@@ -146,7 +146,7 @@ pub(crate) async fn carry(
         }
         Body::Endless | Body::Unknown => &early[..],
     };
-    if server.write_all(&head).await.is_err() || server.write_all(early).await.is_err() {
+    if server.send(&head).await.is_err() || server.send(early).await.is_err() {
         return Answer::unavailable("the upstream closed the connection")
             .send(connection.stream, version, false)
             .await;
@@ -181,13 +181,13 @@ fn status(answer: &[u8]) -> Option<u16> {
 /// Moves bytes both ways until either side is done. `left`: of the client's bytes, so many may pass. False if the server was
 /// done before it had said anything. `answered` is told the status.
 async fn pump(
-    client: &mut TcpStream,
-    server: &mut TcpStream,
+    client: &mut Stream,
+    server: &mut Stream,
     left: Option<u64>,
     answered: impl FnOnce(Option<u16>),
 ) -> bool {
-    let (mut from_client, mut to_client) = client.split();
-    let (mut from_server, mut to_server) = server.split();
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_server, mut to_server) = tokio::io::split(server);
     let up = async {
         match left {
             Some(left) => {
@@ -212,14 +212,11 @@ async fn pump(
             return false;
         }
         answered(status(&first[..read]));
-        if to_client.write_all(&first[..read]).await.is_ok()
-            && tokio::io::copy(&mut from_server, &mut to_client)
-                .await
-                .is_ok()
-        {
-            // The client may have left by now.
-            let _ = to_client.shutdown().await;
+        if to_client.write_all(&first[..read]).await.is_ok() {
+            let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
         }
+        // The client may have left by now.
+        let _ = to_client.shutdown().await;
         true
     };
     // The answer's end is the end; an error on either side is, too.

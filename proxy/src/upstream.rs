@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::Upstream;
+use crate::stream::Stream;
 
 /// Where a server lists its mounts.
 pub(crate) const STATS: &str = "/status-json.xsl";
@@ -87,7 +88,7 @@ impl Origin {
     }
 
     /// A new connection.
-    pub(crate) async fn connect(&self) -> Result<TcpStream, UpstreamError> {
+    pub(crate) async fn connect(&self) -> Result<Stream, UpstreamError> {
         let connecting = TcpStream::connect((self.server.host.as_str(), self.server.port));
         let stream = match tokio::time::timeout(CONNECT, connecting).await {
             Err(_) => {
@@ -107,7 +108,7 @@ impl Origin {
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&probes) {
             tracing::debug!(%error, "no keepalive on an upstream connection");
         }
-        Ok(stream)
+        Ok(stream.into())
     }
 
     /// What `path` is. Those who ask meanwhile wait for one answer.
