@@ -19,6 +19,7 @@ mod listener;
 mod origin;
 pub mod propose;
 mod pull;
+mod reload;
 mod route;
 pub mod serve;
 mod server;

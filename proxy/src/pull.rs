@@ -165,15 +165,13 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     }
 }
 
-/// Returns when nobody has listened for a window.
+/// Returns when nobody has listened for a window. What is pulled always may be so no more after a reload.
 async fn idle(server: &Server, station: &Station) {
-    if server.config().always.contains(&station.path) {
-        std::future::pending::<()>().await;
-    }
     let mut since = Instant::now();
     while since.elapsed() < station.mount.config().window {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        if station.mount.listeners().total() > 0 {
+        let wanted = || server.config().always.contains(&station.path);
+        if station.mount.listeners().total() > 0 || wanted() {
             since = Instant::now();
         }
     }

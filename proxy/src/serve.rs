@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Options};
+use crate::reload;
 use crate::server::Server;
 
 /// Flags of `serve`.
@@ -24,7 +26,9 @@ pub struct Arguments {
 
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config = Config::new(arguments.options, arguments.config.as_deref())?;
+    // From here on a SIGHUP that comes early is no end.
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+    let config = Config::new(arguments.options.clone(), arguments.config.as_deref())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -34,8 +38,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     for address in addresses {
         tracing::info!("listening on {address}");
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("SIGTERM")?;
+    let reloads = reload::watch(server.clone(), hangup, arguments.options, arguments.config);
+    server.tasks.spawn(reloads);
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}

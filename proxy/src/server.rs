@@ -98,6 +98,12 @@ impl Server {
         config.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// As it is from now on.
+    pub(crate) fn configure(&self, config: Config) {
+        let mut held = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(config);
+    }
+
     /// Mounts that are served at once, at most: a path is not a mount, and a stranger must not fill our memory.
     pub(crate) fn max_mounts(&self) -> usize {
         match self.config().limits.mounts {

@@ -63,6 +63,11 @@ impl Timeline {
         }
     }
 
+    /// Live joins start so many bytes before the edge from now on.
+    pub fn set_burst(&mut self, burst: u64) {
+        self.burst = burst;
+    }
+
     // ---- the writer's side: one writer, everything in order of offsets ----
 
     /// A run begins; the one before ends at its edge. The splice between them is settled once the new run's first sync

@@ -7,7 +7,7 @@ use icecast_ext_core::address::{Epoch, Offset};
 use icecast_ext_core::codec::Format;
 
 /// How a mount holds and publishes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct MountConfig {
     /// How often bytes are published. At least 10 ms.
     pub tick: Duration,

@@ -114,7 +114,7 @@ impl Mount {
                 }
             }
         }
-        let mut buffer = Buffer::new(self.config());
+        let mut buffer = Buffer::new(&self.config());
         if let Some(run) = parts.runs.last_mut() {
             run.tick_ms = buffer.tick_ms();
         }

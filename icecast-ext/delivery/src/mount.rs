@@ -27,7 +27,7 @@ use crate::writer::{Event, Writing};
 pub struct Mount {
     id: u64,
     name: String,
-    config: MountConfig,
+    config: RwLock<MountConfig>,
     pub(crate) writing: Mutex<Option<Writing>>,
     buffer: RwLock<Buffer>,
     pub(crate) journal: Mutex<Option<MountJournal>>,
@@ -60,7 +60,7 @@ impl Mount {
         Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             name: name.to_owned(),
-            config,
+            config: RwLock::new(config),
             writing: Mutex::default(),
             buffer,
             journal: Mutex::default(),
@@ -82,10 +82,20 @@ impl Mount {
         &self.name
     }
 
-    /// As it was made.
+    /// As it was made, or last told.
     #[must_use]
-    pub fn config(&self) -> &MountConfig {
-        &self.config
+    pub fn config(&self) -> MountConfig {
+        *self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds another window from the next tick on, and starts live joins at another burst. Listeners notice nothing, unless
+    /// they stand before a window that has shrunk.
+    pub fn reconfigure(&self, window: Duration, burst: u64) {
+        let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        config.window = window;
+        config.burst = burst;
+        drop(config);
+        self.write().timeline.set_burst(burst);
     }
 
     pub(crate) const fn id(&self) -> u64 {
@@ -225,7 +235,9 @@ impl Mount {
     }
 
     fn cap(&self) -> u64 {
-        self.config.cap.min(self.allowance.load(Ordering::Relaxed))
+        self.config()
+            .cap
+            .min(self.allowance.load(Ordering::Relaxed))
     }
 
     /// Holds no more than `bytes` (and one chunk's) from now on, or [`MountConfig::cap`] if that is less.
@@ -239,7 +251,7 @@ impl Mount {
     }
 
     pub(crate) fn window_ms(&self) -> u64 {
-        u64::try_from(self.config.window.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.config().window.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn wake(&self) {

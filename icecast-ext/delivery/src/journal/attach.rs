@@ -17,7 +17,7 @@ impl Mount {
         let handle = journal.load(self.id(), self.name(), |record, forget| {
             let mut buffer = self.write();
             if forget {
-                *buffer = Buffer::new(self.config());
+                *buffer = Buffer::new(&self.config());
             }
             let follows = restore(&mut buffer, record);
             let mut gone = Vec::new();
