@@ -1,14 +1,16 @@
 //! The `icecast-ext` command.
 
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use icecast_ext_proxy::{demo, listen, propose, serve};
 
 /// Live audio over HTTP that resumes at the exact byte, at any relay
 #[derive(Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(name = "icecast-ext", version, about, arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
     what: What,
@@ -24,6 +26,12 @@ enum What {
     Listen(listen::Options),
     /// Show it: an origin, two relays and a listener that is cut all the time
     Demo(demo::Options),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// Where to
+        directory: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -54,6 +62,7 @@ fn main() -> ExitCode {
             What::Listen(options) => listen::run(options).await.map(|()| true),
             What::Propose(arguments) => propose::run(&arguments).map(|()| true),
             What::Demo(options) => demo::run(options).await,
+            What::Man { directory } => manual(&directory).map(|()| true),
         }
     });
     // Whatever still reads standard input must not hold the process.
@@ -66,4 +75,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A page for the command, and one for each of its subcommands.
+fn manual(directory: &Path) -> anyhow::Result<()> {
+    clap_mangen::generate_to(Command::command(), directory)
+        .with_context(|| format!("writing to {}", directory.display()))
 }

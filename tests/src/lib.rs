@@ -19,6 +19,7 @@
 //! | [`feed`] | relay frames, right and wrong |
 //! | [`heard`] | the resuming client, and everything it tells |
 //! | [`truth`] | slices, hashes, the first difference, does it decode |
+//! | [`debian`] | a clean Debian with a systemd of its own, for the package |
 //! | [`child`], [`port`], [`wait`], [`chance`] | processes that end with the test, free ports, conditions, seeded randomness |
 //!
 //! Nothing here sleeps to wait for a state, and every process started here ends with the test, however that ends.
@@ -26,6 +27,7 @@
 pub mod chance;
 pub mod child;
 pub mod cutter;
+pub mod debian;
 pub mod encoder;
 pub mod feed;
 pub mod heard;
