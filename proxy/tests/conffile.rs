@@ -44,7 +44,10 @@ fn the_file_shows_every_option() {
     let shown: toml::Table = toml::from_str(&everything()).unwrap();
     let keys = |table: &toml::Table| table.keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(keys(&shown), names(""));
-    assert_eq!(keys(shown["limits"].as_table().unwrap()), names("[limits]\n"));
+    assert_eq!(
+        keys(shown["limits"].as_table().unwrap()),
+        names("[limits]\n")
+    );
     let mount = shown["mount"]["/protected.mp3"].as_table().unwrap();
     assert_eq!(keys(mount), names("[mount.\"/a\"]\n"));
 }

@@ -143,6 +143,8 @@ pub(crate) enum Message {
     Carry(u64, Arc<Mount>),
     /// Where the loop's listeners stand.
     Survey(Arc<Survey>),
+    /// Whoever can resume elsewhere ends once it has been sent everything.
+    Retire,
     /// Whoever has been sent everything ends; the others at this time.
     Drain(Instant),
 }
@@ -362,6 +364,14 @@ impl Engine {
             .iter()
             .map(|handle| handle.listeners.load(Ordering::Relaxed))
             .sum()
+    }
+
+    /// From now on aware clients and relays are sent what is held, and then their responses end: they go on elsewhere.
+    /// Stock listeners stay.
+    pub fn retire(&self) {
+        for handle in &self.shared.loops {
+            handle.post(Message::Retire);
+        }
     }
 
     /// Publishes what is whole, lets listeners take what is held for up to `grace`, ends them and joins the threads. Further

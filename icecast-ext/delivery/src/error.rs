@@ -42,3 +42,16 @@ pub enum Error {
         why: io::Error,
     },
 }
+
+impl Error {
+    /// What the system said.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Loop(why) | Self::Socket(why) | Self::Journal { why, .. } => why.kind(),
+            Self::Locked { .. } => io::ErrorKind::ResourceBusy,
+            Self::ShutDown => io::ErrorKind::NotConnected,
+            Self::Handover { .. } => io::ErrorKind::InvalidData,
+        }
+    }
+}

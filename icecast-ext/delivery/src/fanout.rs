@@ -79,6 +79,7 @@ pub(crate) struct Fanout {
     memos: [Memo; 2],
     turns: usize,
     scratch: Turn,
+    retiring: bool,
     drain: Option<Instant>,
 }
 
@@ -109,6 +110,7 @@ impl Fanout {
             memos: Default::default(),
             turns: 0,
             scratch: Turn::default(),
+            retiring: false,
             drain: None,
         }
     }
@@ -188,12 +190,13 @@ impl Fanout {
             Message::Kick(mount, id) => self.kick(mount, id),
             Message::Carry(from, to) => self.carry(from, &to),
             Message::Survey(survey) => self.survey(&survey),
+            Message::Retire => {
+                self.retiring = true;
+                self.all_dirty();
+            }
             Message::Drain(end) => {
                 self.drain = Some(end);
-                let mounts: Vec<u64> = self.by_mount.keys().copied().collect();
-                for mount in mounts {
-                    self.dirty(mount);
-                }
+                self.all_dirty();
             }
         }
     }
@@ -289,6 +292,13 @@ impl Fanout {
         };
         group.members.push(key);
         (index, group.members.len() as u32 - 1)
+    }
+
+    fn all_dirty(&mut self) {
+        let mounts: Vec<u64> = self.by_mount.keys().copied().collect();
+        for mount in mounts {
+            self.dirty(mount);
+        }
     }
 
     /// The mount has something new for those who wait.

@@ -3,56 +3,46 @@
 //! `DIR/lock` is held by one process. Each mount has a directory of segments; each tick's batch is one record, appended by a thread
 //! of its own. Nothing is ever changed in place: a crash leaves at most a torn tail, which loading cuts off. A segment begins
 //! with a snapshot of what is in force, so that those before it can be deleted once their bytes have left the window. A
-//! journal that cannot be written (a full disk) is said so once a minute and tried again; the mount goes on without it.
+//! journal that cannot be written (a full disk, a directory that is read-only or has gone) is said so once a minute and tried again; the
+//! mount goes on without it.
 
 mod attach;
+mod disk;
 mod lock;
 mod name;
 pub(crate) mod record;
 pub(crate) mod segment;
 pub(crate) mod wire;
 
-use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File};
+use std::collections::VecDeque;
+use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use icecast_ext_core::address::Position;
 
+use crate::journal::disk::{Job, Trouble};
+use crate::journal::lock::Place;
 use crate::journal::record::Record;
 use crate::journal::segment::Segments;
 use crate::mount::lock;
 
-/// Records that may wait for the disk; beyond that they are dropped, and the mount's journal begins anew.
-const QUEUE: usize = 4096;
 /// A segment is not longer (but for its last record).
 const SEGMENT: u64 = 8 << 20;
 /// A mount whose journal failed tries again after this.
 const RETRY: Duration = Duration::from_secs(5);
-/// A failure is said once in this.
-const SAY: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
-enum Job {
-    Open(u64, Box<Segments>, Arc<AtomicBool>),
-    Write(u64, Record, u64, u64),
-    Close(u64),
-    Sync(Sender<()>),
-    Stop,
-}
-
-/// A state directory, locked, and the thread that writes to it.
+/// A state directory, locked if it can be used, and the thread that writes to it.
 #[derive(Debug)]
 pub struct Journal {
-    dir: PathBuf,
+    place: Arc<Place>,
     jobs: SyncSender<Job>,
     trouble: Arc<Trouble>,
     thread: Option<JoinHandle<()>>,
-    lock: Mutex<Option<File>>,
 }
 
 /// What [`crate::Mount::attach`] found.
@@ -69,7 +59,7 @@ impl Journal {
     /// deleted.
     #[must_use]
     pub fn mounts(&self, keep: Duration) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.dir.join("mounts")) else {
+        let Ok(entries) = fs::read_dir(self.place.dir.join("mounts")) else {
             return Vec::new();
         };
         let recent = |dir: PathBuf| {
@@ -119,7 +109,7 @@ impl Journal {
         mount: &str,
         mut restore: impl FnMut(Record, bool) -> Option<u64>,
     ) -> MountJournal {
-        let dir = self.dir.join("mounts").join(name::directory(mount));
+        let dir = self.place.dir.join("mounts").join(name::directory(mount));
         let mut old: VecDeque<(PathBuf, u64)> = VecDeque::new();
         let mut number = 0;
         let found = if dir.is_dir() {
@@ -155,7 +145,7 @@ impl Journal {
 
     /// Goes on where another process stopped; `end`: the mount's count of bytes so far.
     pub(crate) fn take_up(&self, id: u64, mount: &str, end: u64) -> MountJournal {
-        let dir = self.dir.join("mounts").join(name::directory(mount));
+        let dir = self.place.dir.join("mounts").join(name::directory(mount));
         // What is not there yet is made with the first segment.
         let found = segment::list(&dir).unwrap_or_default();
         let number = found.last().map_or(0, |(last, _)| last + 1);
@@ -188,20 +178,6 @@ impl Drop for Journal {
         {
             tracing::error!("the journal's thread panicked");
         }
-    }
-}
-
-/// What could not be written.
-#[derive(Debug, Default)]
-struct Trouble {
-    count: AtomicU64,
-    last: Mutex<Option<Instant>>,
-}
-
-impl Trouble {
-    fn note(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.last) = Some(Instant::now());
     }
 }
 
@@ -287,39 +263,5 @@ impl Drop for MountJournal {
     fn drop(&mut self) {
         // The segments stay; if the queue is full, so does their open file.
         let _ = self.jobs.try_send(Job::Close(self.id));
-    }
-}
-
-/// The journal's thread.
-fn write(jobs: &Receiver<Job>, trouble: &Trouble) {
-    let mut mounts: HashMap<u64, (Box<Segments>, Arc<AtomicBool>)> = HashMap::new();
-    let mut said: Option<Instant> = None;
-    while let Ok(job) = jobs.recv() {
-        match job {
-            Job::Open(id, segments, failed) => {
-                mounts.insert(id, (segments, failed));
-            }
-            Job::Write(id, record, end, floor) => {
-                let Some((segments, failed)) = mounts.get_mut(&id) else {
-                    continue;
-                };
-                if let Err(error) = segments.write(&record, end, floor) {
-                    failed.store(true, Ordering::Relaxed);
-                    trouble.note();
-                    if said.is_none_or(|said| said.elapsed() >= SAY) {
-                        said = Some(Instant::now());
-                        tracing::error!(%error, "the journal cannot be written; mounts go on without it");
-                    }
-                }
-            }
-            Job::Close(id) => {
-                mounts.remove(&id);
-            }
-            Job::Sync(done) => {
-                // Whoever asked may have gone.
-                let _ = done.send(());
-            }
-            Job::Stop => return,
-        }
     }
 }

@@ -159,3 +159,37 @@ fn an_icy_phase_goes_on_across_mounts() {
     assert_content(2, 0, &audio[1000..], "the second");
     assert_eq!(titles, ["StreamTitle='1';", "StreamTitle='2';"]);
 }
+
+#[test]
+fn an_engine_that_retires_sends_what_is_held_and_keeps_those_who_cannot_resume() {
+    let (engine, ends) = engine(EngineConfig::default());
+    let mount = engine.mount("/live", quick());
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 5000), Some(0));
+    mount.flush();
+    let mut clients = Vec::new();
+    for (id, kind, cursor) in [
+        (0, Kind::Plain, Cursor::plain(position(1, 0), true, true)),
+        (1, Kind::Feed, Cursor::feed(position(1, 0))),
+        (2, Kind::Plain, Cursor::plain(position(1, 0), false, true)),
+    ] {
+        let (client, server) = pair();
+        let mut admission = admission(server, &mount, cursor);
+        (admission.id, admission.kind) = (id, kind);
+        engine.admit(admission).unwrap();
+        clients.push(client);
+    }
+    engine.retire();
+    let mut gone: Vec<_> = (0..2)
+        .map(|_| ends.recv_timeout(WAIT).unwrap())
+        .map(|ended| (ended.id, ended.reason))
+        .collect();
+    gone.sort_by_key(|(id, _)| *id);
+    assert_eq!(gone, [(0, Reason::Shutdown), (1, Reason::Shutdown)]);
+    let all = read_to_end(&mut clients[0]);
+    assert_eq!(all.len(), 5000);
+    assert_content(1, 0, &all, "what was held");
+    mount.append(&content(1, 5000, 500), Some(1));
+    assert_content(1, 0, &read(&mut clients[2], 5500), "a stock player");
+    assert!(ends.try_recv().is_err());
+}

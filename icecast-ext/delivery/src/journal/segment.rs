@@ -130,6 +130,8 @@ pub(crate) struct Segments {
     number: u64,
     end: u64,
     scratch: Vec<u8>,
+    /// Of [`super::lock::Place::ours`], when the directory was last looked at; none after an error.
+    times: Option<u64>,
 }
 
 impl Segments {
@@ -148,15 +150,28 @@ impl Segments {
             number,
             end: 0,
             scratch: Vec::new(),
+            times: None,
         }
     }
 
     /// Writes a record; a snapshot begins a segment. `end`: the mount's count of bytes after it; `floor`: before the oldest
-    /// byte that it holds. After an error only a snapshot can follow.
-    pub(crate) fn write(&mut self, record: &Record, end: u64, floor: u64) -> io::Result<()> {
-        let written = self.try_write(record, end);
+    /// byte that it holds; `times`: how often the directory was taken. After an error only a snapshot can follow. False: nothing
+    /// was written, because a snapshot is still to come.
+    pub(crate) fn write(
+        &mut self,
+        record: &Record,
+        end: u64,
+        floor: u64,
+        times: u64,
+    ) -> io::Result<bool> {
+        if self.times.is_some_and(|before| before != times) {
+            // What is open may be in a directory that has gone.
+            self.close();
+        }
+        let written = self.try_write(record, end, times);
         if written.is_err() {
             self.close();
+            self.times = None;
         }
         while self.old.front().is_some_and(|(_, end)| *end <= floor) {
             if let Some((path, _)) = self.old.pop_front() {
@@ -166,11 +181,16 @@ impl Segments {
         written
     }
 
-    fn try_write(&mut self, record: &Record, end: u64) -> io::Result<()> {
+    fn try_write(&mut self, record: &Record, end: u64, times: u64) -> io::Result<bool> {
         self.scratch.clear();
-        if matches!(record, Record::Snapshot(_)) {
+        let begins = matches!(record, Record::Snapshot(_));
+        if begins {
             self.close();
             fs::create_dir_all(&self.dir)?;
+            if self.times != Some(times) {
+                self.look()?;
+                self.times = Some(times);
+            }
             let path = self.dir.join(format!("{:012}.seg", self.number));
             self.number += 1;
             let file = OpenOptions::new()
@@ -179,11 +199,33 @@ impl Segments {
                 .open(&path)?;
             self.current = Some((file, path));
             self.scratch.extend_from_slice(&header(&self.mount));
+        } else if self.times.is_some_and(|before| before != times) {
+            return Err(io::Error::other("the directory was replaced by another"));
         }
         record.encode(&mut self.scratch);
-        if let Some((file, _)) = &mut self.current {
-            file.write_all(&self.scratch)?;
-            self.end = end;
+        let Some((file, path)) = &mut self.current else {
+            return Ok(false);
+        };
+        if let Err(error) = file.write_all(&self.scratch) {
+            if begins {
+                // It holds nothing that could be read, and would take the room of the next.
+                let _ = fs::remove_file(path);
+                self.current = None;
+            }
+            return Err(error);
+        }
+        self.end = end;
+        Ok(true)
+    }
+
+    /// The next number, and what an earlier process left here that was not read: nothing follows it any more.
+    fn look(&mut self) -> io::Result<()> {
+        for (number, path) in list(&self.dir)? {
+            self.number = self.number.max(number + 1);
+            let known = self.old.iter().any(|(old, _)| *old == path);
+            if !known && mount_of(&path).as_deref() == Some(&self.mount) {
+                self.old.push_front((path, 0));
+            }
         }
         Ok(())
     }
