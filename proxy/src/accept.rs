@@ -26,6 +26,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    self.figures.connections.one();
                     let server = self.clone();
                     self.tasks.spawn(async move {
                         tokio::select! {
@@ -35,6 +36,7 @@ impl Server {
                     });
                 }
                 Err(error) => {
+                    self.figures.accept_errors.one();
                     // Out of descriptors, mostly. Those who are connected go on.
                     tracing::error!(%error, "cannot accept: is the limit of open files (ulimit -n) too low?");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -47,7 +49,7 @@ impl Server {
         let _ = stream.set_nodelay(true);
         // A peer that takes nothing for so long is gone, whatever it is being sent.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
-        let Some(connection) = connection::read(stream.into(), peer).await else {
+        let Some(connection) = connection::read(stream.into(), peer, &self.figures).await else {
             return;
         };
         let bytes = connection.buffer.clone().freeze();
@@ -76,6 +78,7 @@ impl Server {
                 let Some(upstream) = &self.upstream else {
                     return;
                 };
+                self.figures.tunnelled.one();
                 let path = request.target.split('?').next().unwrap_or_default();
                 let onward = match onward {
                     None => request.target.to_owned(),
@@ -89,6 +92,7 @@ impl Server {
 
     /// An answer that is an error, with its line in the log.
     async fn refuse(&self, connection: Connection, request: &Request<'_>, answer: &Answer) {
+        self.figures.answered(answer.status());
         // Without the query, which may hold credentials.
         let path = request.target.split('?').next().unwrap_or_default();
         tracing::info!(peer = %connection.peer, method = request.method.as_str(), path, status = answer.status(), why = answer.body().trim_end(), "answered");

@@ -54,25 +54,21 @@ impl Audience {
     }
 
     /// Those of one mount.
-    #[expect(dead_code, reason = "read by the rooms that list listeners")]
     pub(crate) fn of(&self, mount: &str) -> Vec<Visit> {
         let visits = self.visits();
         let here = visits.values().filter(|visit| &*visit.mount == mount);
         here.cloned().collect()
     }
 
-    /// Called on a delivery loop's thread.
-    pub(crate) fn ended(&self, ended: Ended) {
-        let known = self.visits().remove(&ended.id);
-        let Some(Visit {
+    /// Called on a delivery loop's thread. Who it was.
+    pub(crate) fn ended(&self, ended: Ended) -> Option<Visit> {
+        let visit = self.visits().remove(&ended.id)?;
+        let Visit {
             address,
             mount,
             agent,
             ..
-        }) = known
-        else {
-            return;
-        };
+        } = &visit;
         let Ended {
             reason,
             sent_bytes,
@@ -80,6 +76,7 @@ impl Audience {
             secs,
             ..
         } = ended;
-        tracing::info!(%address, mount = &*mount, agent = &*agent, ?reason, sent_bytes, audio_bytes, secs, "listener gone");
+        tracing::info!(%address, mount = &**mount, agent = &**agent, ?reason, sent_bytes, audio_bytes, secs, "listener gone");
+        Some(visit)
     }
 }

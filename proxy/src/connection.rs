@@ -8,6 +8,7 @@ use icecast_ext_core::head::{HeadError, MAX_HEAD, Request, Version};
 use tokio::io::AsyncReadExt as _;
 
 use crate::answer::Answer;
+use crate::figures::Figures;
 use crate::stream::Stream;
 
 /// A head that takes longer is answered 408 and closed (R-HTTP-7).
@@ -22,7 +23,11 @@ pub(crate) struct Connection {
 }
 
 /// Reads until the head is whole. Answers and closes what has none; `None` then.
-pub(crate) async fn read(mut stream: Stream, peer: SocketAddr) -> Option<Connection> {
+pub(crate) async fn read(
+    mut stream: Stream,
+    peer: SocketAddr,
+    figures: &Figures,
+) -> Option<Connection> {
     let mut buffer = BytesMut::with_capacity(1024);
     let reading = async {
         loop {
@@ -58,6 +63,7 @@ pub(crate) async fn read(mut stream: Stream, peer: SocketAddr) -> Option<Connect
     let line = String::from_utf8_lossy(buffer[..].split(ends).next().unwrap_or_default());
     let line: String = line.chars().take(200).collect();
     let status = refusal.status();
+    figures.answered(status);
     tracing::info!(%peer, status, line, why = refusal.body().trim_end(), "refused a head");
     refusal.send(stream, Version::Http11, false).await;
     None

@@ -3,9 +3,11 @@
 //! A connection's way through the rooms: `accept` takes it, `connection` reads its head, `caller` says who asks, `route` whose
 //! request it is; `listener` answers from a `station`'s back buffer and hands the socket to the delivery loops, `tunnel`
 //! carries everything else, and `origin` takes sources where there is no upstream. A station's bytes come from `pull`. The
-//! `audience` knows who listens; `server` holds what they share.
+//! `audience` knows who listens; `server` holds what they share. `figures` counts, `events` tells, `watch` looks once a second,
+//! and `admin` shows it all.
 
 mod accept;
+mod admin;
 mod answer;
 mod audience;
 mod caller;
@@ -13,6 +15,8 @@ mod clock;
 pub mod config;
 mod connection;
 pub mod demo;
+mod events;
+mod figures;
 pub mod icecast_xml;
 pub mod listen;
 mod listener;
@@ -28,6 +32,7 @@ mod station;
 mod stream;
 mod tunnel;
 mod upstream;
+mod watch;
 
 use icecast_ext_core::address::{Epoch, Session};
 

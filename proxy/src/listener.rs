@@ -92,6 +92,7 @@ pub(crate) async fn serve(
     let start = match decide(server, station, tier, asked).await {
         Ok(start) => start,
         Err(refusal) => {
+            station.figures.refused.one();
             tracing::info!(peer = %connection.peer, mount = station.path, from = ?resume.from, %refusal, "refused");
             let answer = match refusal {
                 Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
@@ -144,6 +145,7 @@ pub(crate) async fn serve(
         _ if icy => Kind::Icy,
         _ => Kind::Plain,
     };
+    station.figures.admitted(caller, kind, aware, &start);
     let id = server.audience.admitted(caller, &station.path, kind);
     let admission = Admission {
         socket,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::answer::{Answer, version};
 use crate::connection::Connection;
+use crate::figures::Pulled;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::STATS;
@@ -126,6 +127,8 @@ async fn source(
     let content_type = request
         .field("Content-Type")
         .unwrap_or(std::borrow::Cow::Borrowed(b"audio/mpeg"));
+    station.figures.pulled(Pulled::Connected);
+    station.figures.pulled(Pulled::Minted);
     station.mount.begin(RunStart {
         epoch,
         first: Offset::ZERO,
@@ -139,6 +142,8 @@ async fn source(
     let early = connection.buffer.split_off(head_length);
     let why = read(&station, &mut connection, early, request).await;
     tracing::info!(%peer, path, why, "the source has gone");
+    station.figures.pulled(Pulled::Lost);
+    station.figures.upstream_lost(why);
     if request.method == Method::Put {
         let _ = connection
             .stream

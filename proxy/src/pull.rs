@@ -14,6 +14,7 @@ use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
+use crate::figures::Pulled;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::stream::Stream;
@@ -121,6 +122,9 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             went = once(&upstream, &station, &mut memory) => went,
         };
         let was_live = station.supply() == Supply::Live;
+        if matches!(went, Ended::Silent(_)) {
+            station.figures.pulled(Pulled::Silent);
+        }
         if was_live {
             lost = None;
             wait = Duration::ZERO;
@@ -140,6 +144,8 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             _ => station.set(Supply::Lost(since)),
         }
         if was_live {
+            station.figures.pulled(Pulled::Lost);
+            station.figures.upstream_lost(&went.to_string());
             tracing::warn!(mount = station.path, error = %went, "lost the upstream; listeners stay while it is tried again");
         } else {
             tracing::debug!(mount = station.path, error = %went, "no stream");
@@ -220,6 +226,7 @@ async fn connected(
         buffer,
         chunks,
     };
+    station.figures.pulled(Pulled::Connected);
     match kind {
         Kind::Feed { spliced } => feed::run(station, body, spliced, memory).await,
         Kind::Legacy { shape, lines } => legacy::run(station, body, shape, lines, memory).await,

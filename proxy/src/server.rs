@@ -11,8 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::audience::Audience;
 use crate::config::Config;
+use crate::figures::Figures;
 use crate::station::{Station, Stations};
 use crate::upstream::Origin;
+use crate::watch::Watch;
 use crate::{listener, origin, pull, sockets};
 
 /// All that the rooms share.
@@ -28,6 +30,10 @@ pub(crate) struct Server {
     pub(crate) id: String,
     /// Who listens.
     pub(crate) audience: Arc<Audience>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) watch: Watch,
+    /// Milliseconds since 1970.
+    pub(crate) started_ms: u64,
     /// Places for requests that wait for the edge.
     pub(crate) held: Semaphore,
     pub(crate) stop: CancellationToken,
@@ -47,9 +53,14 @@ impl Server {
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
         };
         let audience = Arc::new(Audience::default());
+        let figures = Arc::new(Figures::default());
         let ended = {
-            let audience = audience.clone();
-            move |ended| audience.ended(ended)
+            let (audience, figures) = (audience.clone(), figures.clone());
+            move |ended| {
+                if let Some(visit) = audience.ended(ended) {
+                    figures.left(&visit.mount, visit.address, &ended);
+                }
+            }
         };
         let engine =
             Engine::start(EngineConfig::default(), ended).context("starting the delivery loops")?;
@@ -62,6 +73,9 @@ impl Server {
             upstream,
             id,
             audience,
+            figures,
+            watch: Watch::default(),
+            started_ms: crate::clock::now_ms(),
             held: Semaphore::new(listener::MAX_HELD),
             stop,
             tasks: TaskTracker::new(),
@@ -84,6 +98,10 @@ impl Server {
                 origin::lost(&server, &station);
             }
         }
+        if let Some(address) = crate::admin::start(&server)? {
+            tracing::info!("the status page is at http://{address}/");
+        }
+        server.tasks.spawn(Watch::run(server.clone()));
         let mut addresses = Vec::new();
         for listener in listeners {
             addresses.push(listener.local_addr()?);
@@ -142,7 +160,7 @@ impl Server {
                 let loaded = mount.attach(journal);
                 tracing::info!(mount = path, bytes = loaded.bytes, edge = ?loaded.edge, "from the journal");
             }
-            Station::new(path, mount)
+            Station::new(path, mount, self.figures.mount(path))
         });
         if new && let Some(upstream) = &self.upstream {
             self.tasks

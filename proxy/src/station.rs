@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::figures::MountFigures;
 
 /// How the bytes of a mount are coming in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(crate) enum Supply {
 pub(crate) struct Station {
     pub(crate) path: String,
     pub(crate) mount: Arc<Mount>,
+    pub(crate) figures: Arc<MountFigures>,
     supply: watch::Sender<Supply>,
     taken: AtomicBool,
     /// What is held was read from a journal, and nothing has come since.
@@ -52,11 +54,13 @@ impl Drop for Seat {
 
 impl Station {
     /// Whatever `mount` holds already is from a journal.
-    pub(crate) fn new(path: &str, mount: Arc<Mount>) -> Arc<Self> {
+    pub(crate) fn new(path: &str, mount: Arc<Mount>, figures: Arc<MountFigures>) -> Arc<Self> {
+        figures.follow(mount.tally());
         let recalled = mount.with(|timeline| timeline.edge().is_some());
         Arc::new(Self {
             path: path.to_owned(),
             mount,
+            figures,
             supply: watch::Sender::new(Supply::Starting),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),
@@ -90,6 +94,16 @@ impl Station {
         ))
     }
 
+    /// How much is held, by arrival time.
+    pub(crate) fn held_seconds(&self) -> f64 {
+        let ends = |timeline: &Timeline| {
+            let first = timeline.runs().find_map(|run| run.times.front())?.1;
+            let last = timeline.runs().rev().find_map(|run| run.times.back())?.1;
+            Some(Duration::from_millis(last.saturating_sub(first)))
+        };
+        self.mount.with(ends).unwrap_or_default().as_secs_f64()
+    }
+
     /// One of this mount's epochs, whether or not its bytes are still held.
     pub(crate) fn knows(&self, epoch: Epoch) -> bool {
         self.mount.with(|timeline| timeline.knows(epoch))
@@ -118,6 +132,7 @@ impl Station {
                 return false;
             }
             tracing::info!(mount = self.path, ?was, ?now, "supply");
+            self.figures.supply(now);
             *was = now;
             true
         });

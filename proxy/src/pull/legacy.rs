@@ -13,6 +13,8 @@ use icecast_ext_delivery::RunStart;
 use tokio::time::Instant;
 
 use super::{Body, Ended, Memory};
+use crate::events::What;
+use crate::figures::Pulled;
 use crate::station::{Station, Supply};
 
 /// A stream that is silent for so long is asked for again. Longer than Icecast's `source-timeout`: a source that pauses is
@@ -150,6 +152,8 @@ fn settle(
 ) -> Result<bool, Ended> {
     let from = match prove(station, shape, memory, gathered) {
         Ok(from) => {
+            station.figures.pulled(Pulled::Healed);
+            station.figures.tell(What::Healed {});
             tracing::info!(
                 mount = station.path,
                 new = gathered.audio.len() - from,
@@ -211,6 +215,7 @@ fn begin(
     lines: &Bytes,
     memory: &mut Memory,
 ) -> Result<(), Ended> {
+    station.figures.pulled(Pulled::Minted);
     station.mount.begin(RunStart {
         epoch: crate::random_epoch()?,
         first: Offset::ZERO,

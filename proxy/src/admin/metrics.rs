@@ -1,0 +1,392 @@
+//! `/metrics`: OpenMetrics text. Labels are mounts that are served and names of our own, never what a stranger sent.
+
+use std::fmt::Error;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process::Process;
+use crate::clock;
+use crate::figures::{CLIENTS, LIMITS, MountFigures, Pulled, REASONS, Starts};
+use crate::server::Server;
+use crate::station::{Station, Supply};
+
+/// What a scraper is told.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const BYTES: Option<&Unit> = Some(&Unit::Bytes);
+const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
+
+/// Everything at this moment.
+pub(crate) fn encode(server: &Arc<Server>) -> Result<String, Error> {
+    let mut registry = Registry::with_prefix("icecast_ext");
+    registry.register_collector(Box::new(Now(server.clone())));
+    let mut process = Registry::with_prefix("process");
+    process.register_collector(Box::new(This(server.started_ms)));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode_registry(&mut text, &registry)?;
+    prometheus_client::encoding::text::encode_registry(&mut text, &process)?;
+    prometheus_client::encoding::text::encode_eof(&mut text)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Now(Arc<Server>);
+
+#[derive(Debug)]
+struct This(u64);
+
+/// A metric's name, help and unit, and where its value is.
+type Named<T, V> = (
+    &'static str,
+    &'static str,
+    Option<&'static Unit>,
+    fn(&T) -> V,
+);
+
+/// A metric of many labels.
+struct Family<'a>(MetricEncoder<'a>);
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+impl Family<'_> {
+    fn count(&mut self, labels: &Labels<'_>, value: u64) -> Result<(), Error> {
+        let mut one = self.0.encode_family(&labels)?;
+        one.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    }
+
+    fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> Result<(), Error> {
+        self.0.encode_family(&labels)?.encode_gauge(&value)
+    }
+}
+
+/// Names metrics in order.
+struct Names<'a>(DescriptorEncoder<'a>);
+
+impl Names<'_> {
+    fn counter<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'static Unit>,
+    ) -> Result<Family<'s>, Error> {
+        Ok(Family(self.0.encode_descriptor(
+            name,
+            help,
+            unit,
+            MetricType::Counter,
+        )?))
+    }
+
+    fn gauge<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'static Unit>,
+    ) -> Result<Family<'s>, Error> {
+        Ok(Family(self.0.encode_descriptor(
+            name,
+            help,
+            unit,
+            MetricType::Gauge,
+        )?))
+    }
+}
+
+impl Collector for Now {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut names = Names(encoder);
+        let server = &*self.0;
+        let mounts = server.figures.mounts();
+        counted(&mut names, &mounts)?;
+        pulls(&mut names, &mounts)?;
+        held(&mut names, &server.stations.all())?;
+        whole(&mut names, server)
+    }
+}
+
+type Mounts = [(String, Arc<MountFigures>)];
+
+/// What listeners did.
+fn counted(names: &mut Names<'_>, mounts: &Mounts) -> Result<(), Error> {
+    let starts: [Named<Starts, u64>; 3] = [
+        (
+            "joins",
+            "Listeners that asked for no position",
+            None,
+            |starts| starts.joins.get(),
+        ),
+        (
+            "resumes",
+            "Listeners that went on at the exact byte",
+            None,
+            |starts| starts.resumes.get(),
+        ),
+        (
+            "misses",
+            "Listeners whose position was gone: each is a gap that somebody may hear",
+            None,
+            |starts| starts.misses.get(),
+        ),
+    ];
+    for (name, help, unit, of) in starts {
+        let mut family = names.counter(name, help, unit)?;
+        for (mount, figures) in mounts {
+            for (client, starts) in CLIENTS.iter().zip(&figures.starts) {
+                family.count(&[("mount", mount), ("client", client)], of(starts))?;
+            }
+        }
+    }
+    let sums: [Named<MountFigures, u64>; 6] = [
+        (
+            "resumes_spliced",
+            "Resumes that a declared splice led into another epoch",
+            None,
+            |figures| figures.sum(|starts| &starts.spliced),
+        ),
+        (
+            "lost",
+            "Bytes that clients were told they have lost",
+            BYTES,
+            |figures| figures.lost_bytes.get(),
+        ),
+        (
+            "lost_unknown",
+            "Misses where nobody knows how many bytes are lost",
+            None,
+            |figures| figures.lost_unknown.get(),
+        ),
+        (
+            "resumes_refused",
+            "Resumes that were answered 412 or 503",
+            None,
+            |figures| figures.refused.get(),
+        ),
+        (
+            "received",
+            "Bytes of audio from the upstream or the source",
+            BYTES,
+            |figures| figures.passed().received,
+        ),
+        (
+            "sent",
+            "Bytes that the sockets of listeners took, with heads and metadata",
+            BYTES,
+            |figures| figures.passed().sent,
+        ),
+    ];
+    for (name, help, unit, of) in sums {
+        let mut family = names.counter(name, help, unit)?;
+        for (mount, figures) in mounts {
+            family.count(&[("mount", mount)], of(figures))?;
+        }
+    }
+    let mut family = names.counter(
+        "listeners_left",
+        "Listeners whose response ended, by why",
+        None,
+    )?;
+    for (mount, figures) in mounts {
+        for (reason, count) in REASONS.iter().zip(&figures.left) {
+            family.count(&[("mount", mount), ("reason", reason)], count.get())?;
+        }
+    }
+    Ok(())
+}
+
+/// What happened between us and the upstream.
+fn pulls(names: &mut Names<'_>, mounts: &Mounts) -> Result<(), Error> {
+    for (name, help, how) in [
+        (
+            "pull_connections",
+            "Connections to the upstream that gave a stream",
+            Pulled::Connected,
+        ),
+        (
+            "pull_losses",
+            "Streams from the upstream, or sources, that broke",
+            Pulled::Lost,
+        ),
+        (
+            "pull_silences",
+            "Streams from the upstream that were given up because nothing came",
+            Pulled::Silent,
+        ),
+        (
+            "pull_heals",
+            "Connections that were proven to continue the epoch",
+            Pulled::Healed,
+        ),
+        ("epochs", "Epochs that were minted here", Pulled::Minted),
+    ] {
+        let mut family = names.counter(name, help, None)?;
+        for (mount, figures) in mounts {
+            family.count(&[("mount", mount)], figures.pulls(how))?;
+        }
+    }
+    Ok(())
+}
+
+/// What mounts hold, and who listens now.
+fn held(names: &mut Names<'_>, stations: &[Arc<Station>]) -> Result<(), Error> {
+    let mut family = names.gauge("listeners", "Listeners now", None)?;
+    for station in stations {
+        let now = station.mount.listeners();
+        for (kind, count) in [("plain", now.plain), ("icy", now.icy), ("feed", now.feed)] {
+            family.gauge(&[("mount", &station.path), ("kind", kind)], count as f64)?;
+        }
+    }
+    let gauges: [Named<Station, f64>; 4] = [
+        ("window", "What the back buffer holds", BYTES, |station| {
+            station.mount.held() as f64
+        }),
+        (
+            "window",
+            "What the back buffer holds, by arrival time",
+            SECONDS,
+            Station::held_seconds,
+        ),
+        (
+            "rate",
+            "Bytes a second of the stream; 0 while unknown",
+            BYTES,
+            |station| station.mount.rate() as f64,
+        ),
+        (
+            "supply_up",
+            "1 while bytes come from the upstream or the source",
+            None,
+            |station| f64::from(u8::from(station.supply() == Supply::Live)),
+        ),
+    ];
+    for (name, help, unit, of) in gauges {
+        let mut family = names.gauge(name, help, unit)?;
+        for station in stations {
+            family.gauge(&[("mount", &station.path)], of(station))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is counted for all.
+fn whole(names: &mut Names<'_>, server: &Server) -> Result<(), Error> {
+    let figures = &server.figures;
+    for (name, help, value) in [
+        (
+            "connections",
+            "Connections that were accepted",
+            figures.connections.get(),
+        ),
+        (
+            "tunnelled_requests",
+            "Requests that were passed to the upstream as they were",
+            figures.tunnelled.get(),
+        ),
+        (
+            "accept_errors",
+            "Connections that could not be accepted: out of descriptors?",
+            figures.accept_errors.get(),
+        ),
+        (
+            "tls_handshakes_failed",
+            "TLS handshakes that failed",
+            figures.tls_failed.get(),
+        ),
+        (
+            "reloads",
+            "Reloads of the configuration",
+            figures.reloads.get(),
+        ),
+        (
+            "journal_failures",
+            "Records that could not be written",
+            server
+                .journal
+                .as_ref()
+                .map_or(0, |journal| journal.failures()),
+        ),
+    ] {
+        names.counter(name, help, None)?.count(&[], value)?;
+    }
+    let mut family = names.counter(
+        "answers",
+        "Answers that are neither a stream nor tunnelled, by status",
+        None,
+    )?;
+    for (status, count) in figures.answers() {
+        family.count(&[("status", &status.to_string())], count)?;
+    }
+    let mut family = names.counter("limits_hit", "Requests that a limit turned away", None)?;
+    for (limit, count) in LIMITS.iter().zip(&figures.limits) {
+        family.count(&[("limit", limit)], count.get())?;
+    }
+    let healthy = f64::from(u8::from(super::health::Health::of(server).is_ok()));
+    names
+        .gauge("healthy", "1 if /healthz says 200", None)?
+        .gauge(&[], healthy)?;
+    let degraded = server
+        .journal
+        .as_ref()
+        .is_some_and(|journal| journal.degraded());
+    names
+        .gauge(
+            "journal_degraded",
+            "1 if the journal could not be written lately",
+            None,
+        )?
+        .gauge(&[], f64::from(u8::from(degraded)))?;
+    names
+        .gauge("mounts", "Mounts that are served", None)?
+        .gauge(&[], server.stations.len() as f64)?;
+    let build = "Which build this is";
+    let mut info = names
+        .0
+        .encode_descriptor("build", build, None, MetricType::Info)?;
+    info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+}
+
+impl Collector for This {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut names = Names(encoder);
+        let now = Process::now();
+        let cpu = "User and system time";
+        let mut family = names
+            .0
+            .encode_descriptor("cpu", cpu, SECONDS, MetricType::Counter)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&now.cpu_seconds, None)?;
+        for (name, help, unit, value) in [
+            (
+                "resident_memory",
+                "Resident memory",
+                BYTES,
+                now.resident_bytes as f64,
+            ),
+            ("open_fds", "Open descriptors", None, now.open_fds as f64),
+            (
+                "max_fds",
+                "Descriptors that may be open",
+                None,
+                now.max_fds as f64,
+            ),
+            ("threads", "Threads", None, now.threads as f64),
+            (
+                "start_time",
+                "When it started, since 1970",
+                SECONDS,
+                self.0 as f64 / 1000.0,
+            ),
+            (
+                "uptime",
+                "For how long it has run",
+                SECONDS,
+                clock::now_ms().saturating_sub(self.0) as f64 / 1000.0,
+            ),
+        ] {
+            names.gauge(name, help, unit)?.gauge(&[], value)?;
+        }
+        Ok(())
+    }
+}
