@@ -12,13 +12,14 @@ use crate::caller::Caller;
 use crate::connection::{self, Connection};
 use crate::route::{Judged, Route};
 use crate::server::Server;
-use crate::{listener, origin, tunnel};
+use crate::{listener, origin, tls, tunnel};
 
 /// A peer that acknowledges nothing for so long is cut.
 const STUCK: Duration = Duration::from_secs(30);
 
 impl Server {
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+    /// Until the server stops. `tls`: what comes must speak it.
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool) {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -31,7 +32,7 @@ impl Server {
                     self.tasks.spawn(async move {
                         tokio::select! {
                             () = server.stop.cancelled() => {}
-                            () = server.serve(stream, peer) => {}
+                            () = server.serve(stream, peer, tls) => {}
                         }
                     });
                 }
@@ -45,11 +46,20 @@ impl Server {
         }
     }
 
-    async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
         let _ = stream.set_nodelay(true);
         // A peer that takes nothing for so long is gone, whatever it is being sent.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
-        let Some(connection) = connection::read(stream.into(), peer, &self.figures).await else {
+        let stream = match &self.certificates {
+            Some(certificates) if tls => {
+                tls::accept(certificates, stream, peer, &self.figures).await
+            }
+            _ => Some(stream.into()),
+        };
+        let Some(stream) = stream else {
+            return;
+        };
+        let Some(connection) = connection::read(stream, peer, &self.figures).await else {
             return;
         };
         let bytes = connection.buffer.clone().freeze();

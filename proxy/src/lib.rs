@@ -30,6 +30,7 @@ mod server;
 mod sockets;
 mod station;
 mod stream;
+mod tls;
 mod tunnel;
 mod upstream;
 mod watch;

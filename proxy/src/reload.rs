@@ -166,6 +166,9 @@ impl Server {
         }
         self.configure(next);
         self.mounts_as_configured();
+        if let Some(certificates) = &self.certificates {
+            certificates.reload(&self.config().certificates);
+        }
         tracing::info!(changes = changed.len(), "reloaded");
     }
 

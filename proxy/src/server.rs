@@ -13,6 +13,7 @@ use crate::audience::Audience;
 use crate::config::Config;
 use crate::figures::Figures;
 use crate::station::{Station, Stations};
+use crate::tls::Certificates;
 use crate::upstream::Origin;
 use crate::watch::Watch;
 use crate::{listener, origin, pull, sockets};
@@ -26,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) stations: Stations,
     /// `None`: an origin.
     pub(crate) upstream: Option<Arc<Origin>>,
+    /// For `listen-tls`, if there is any.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// Our name in `Via`.
     pub(crate) id: String,
     /// Who listens.
@@ -52,6 +55,11 @@ impl Server {
             None => None,
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
         };
+        let tls = config.listen.iter().any(|bind| bind.tls);
+        let certificates = tls
+            .then(|| Certificates::load(&config.certificates))
+            .transpose()?
+            .map(Arc::new);
         let audience = Arc::new(Audience::default());
         let figures = Arc::new(Figures::default());
         let ended = {
@@ -71,6 +79,7 @@ impl Server {
             journal,
             stations: Stations::default(),
             upstream,
+            certificates,
             id,
             audience,
             figures,
@@ -86,7 +95,7 @@ impl Server {
             let listener = sockets::bind(address, &config.listen).with_context(|| {
                 format!("cannot listen on {address}: is it in use, or are you not allowed to?")
             })?;
-            listeners.push(listener);
+            listeners.push((listener, bind.tls));
         }
         // What is older than this, nobody can want to continue.
         let keep = config.window + config.patience;
@@ -103,9 +112,15 @@ impl Server {
         }
         server.tasks.spawn(Watch::run(server.clone()));
         let mut addresses = Vec::new();
-        for listener in listeners {
+        for (listener, tls) in listeners {
             addresses.push(listener.local_addr()?);
-            server.tasks.spawn(server.clone().accept(listener));
+            server.tasks.spawn(server.clone().accept(listener, tls));
+        }
+        if let Some(certificates) = server.certificates.clone() {
+            let stop = server.stop.clone();
+            server.tasks.spawn(async move {
+                stop.run_until_cancelled(certificates.watch()).await;
+            });
         }
         Ok((server, addresses))
     }
