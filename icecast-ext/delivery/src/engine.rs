@@ -128,6 +128,9 @@ pub(crate) type Sessions = Mutex<HashMap<Session, usize>>;
 /// Listeners that stay, by the caller's id.
 type Keep = dyn Fn(u64) -> bool + Send + Sync;
 
+/// Told who goes on at another mount, by the caller's id.
+pub(crate) type Moved = dyn Fn(u64) + Send + Sync;
+
 /// To a loop.
 pub(crate) enum Message {
     Admit(Box<Admission>, Progress),
@@ -140,7 +143,7 @@ pub(crate) enum Message {
     /// A mount's listener of this caller's id ends.
     Kick(u64, u64),
     /// A mount's listeners go on in another one.
-    Carry(u64, Arc<Mount>),
+    Carry(u64, Arc<Mount>, Arc<Moved>),
     /// Where the loop's listeners stand.
     Survey(Arc<Survey>),
     /// Whoever can resume elsewhere ends once it has been sent everything.

@@ -188,7 +188,7 @@ impl Fanout {
                 }
             }
             Message::Kick(mount, id) => self.kick(mount, id),
-            Message::Carry(from, to) => self.carry(from, &to),
+            Message::Carry(from, to, moved) => self.carry(from, &to, &*moved),
             Message::Survey(survey) => self.survey(&survey),
             Message::Retire => {
                 self.retiring = true;

@@ -95,15 +95,19 @@ fn carried_listeners_go_on_in_the_other_mount_and_the_rest_stay_or_end() {
         assert_content(1, 4000, &read(client, 1000), "before");
     }
     // Another format takes nobody; a mount that holds nothing neither.
-    engine.carry(&from, &webm);
-    engine.carry(&from, &engine.mount("/empty", quick()));
-    engine.carry(&from, &to);
+    engine.carry(&from, &webm, |_| panic!("another format"));
+    engine.carry(&from, &engine.mount("/empty", quick()), |_| {
+        panic!("nothing there")
+    });
+    let (moved, carried) = std::sync::mpsc::channel();
+    engine.carry(&from, &to, move |id| moved.send(id).unwrap());
     let mut gone: Vec<_> = (0..2)
         .map(|_| ends.recv_timeout(WAIT).unwrap())
         .map(|ended| (ended.id, ended.reason))
         .collect();
     gone.sort_by_key(|(id, _)| *id);
     assert_eq!(gone, [(2, Reason::Moved), (3, Reason::Moved)]);
+    assert_eq!(carried.iter().collect::<Vec<_>>(), [0]);
     assert_eq!(read(&mut clients[0], 7), b"headers");
     assert_content(2, 4000, &read(&mut clients[0], 1000), "carried");
     until("counts follow", || {
@@ -142,7 +146,7 @@ fn an_icy_phase_goes_on_across_mounts() {
         let mut scrap = [0; 1001];
         client.peek(&mut scrap).unwrap() == 1001
     });
-    engine.carry(&from, &to);
+    engine.carry(&from, &to, |_| {});
     until("it is in the second", || to.listeners().icy == 1);
     to.close();
     let mut icy = Deinterleaver::new(metaint);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use icecast_ext_core::address::Session;
 
-use super::{Admission, Engine, Keep, Message};
+use super::{Admission, Engine, Keep, Message, Moved};
 use crate::error::Error;
 use crate::handover::Detached;
 use crate::mount::{Mount, lock};
@@ -34,13 +34,20 @@ impl Engine {
 
     /// Listeners of `from` go on in `to`, where a late joiner starts now, after its prelude if it needs one. Stays: who hears
     /// another format, whose decoder does not go on, all if `to` holds nothing yet. Aware clients and relays ask again by
-    /// themselves: their responses end with [`Reason::Moved`].
-    pub fn carry(&self, from: &Mount, to: &Arc<Mount>) {
+    /// themselves: their responses end with [`Reason::Moved`]. `moved` is told the id of each who goes on, on a loop's thread.
+    pub fn carry(
+        &self,
+        from: &Mount,
+        to: &Arc<Mount>,
+        moved: impl Fn(u64) + Send + Sync + 'static,
+    ) {
         if from.id() == to.id() {
             return;
         }
+        let moved: Arc<Moved> = Arc::new(moved);
         for handle in &self.shared.loops {
-            handle.post(Message::Carry(from.id(), Arc::clone(to)));
+            let message = Message::Carry(from.id(), Arc::clone(to), Arc::clone(&moved));
+            handle.post(message);
         }
     }
 

@@ -9,7 +9,7 @@ use icecast_ext_core::field::Resume;
 use icecast_ext_core::timeline::Timeline;
 
 use super::Fanout;
-use crate::engine::Reason;
+use crate::engine::{Moved, Reason};
 use crate::listener::State;
 use crate::mount::Mount;
 
@@ -50,16 +50,16 @@ impl Fanout {
         }
     }
 
-    pub(super) fn carry(&mut self, from: u64, to: &Arc<Mount>) {
+    pub(super) fn carry(&mut self, from: u64, to: &Arc<Mount>, moved: &Moved) {
         let Some(entry) = Entry::of(to) else {
             return;
         };
         for key in self.members(from) {
-            self.carry_one(key, to, &entry);
+            self.carry_one(key, to, &entry, moved);
         }
     }
 
-    fn carry_one(&mut self, key: u32, to: &Arc<Mount>, entry: &Entry) {
+    fn carry_one(&mut self, key: u32, to: &Arc<Mount>, entry: &Entry, moved: &Moved) {
         let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
             return;
         };
@@ -106,6 +106,7 @@ impl Fanout {
         let (group, member) = self.join(Arc::clone(to), key);
         if let Some(Some(listener)) = self.listeners.get_mut(key as usize) {
             (listener.group, listener.member) = (group, member);
+            moved(listener.id);
         }
     }
 }
