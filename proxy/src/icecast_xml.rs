@@ -1,6 +1,7 @@
 //! An `icecast.xml`, as far as it concerns who stands in front of that server. Pure: text in, values with their lines out.
 //! Elements that are not known here are skipped, as Icecast itself does.
 
+pub(crate) mod stats;
 mod tree;
 
 use tree::Element;

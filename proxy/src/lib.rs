@@ -11,6 +11,7 @@ mod admin;
 mod answer;
 mod audience;
 mod caller;
+pub mod check;
 mod clock;
 pub mod config;
 mod connection;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use icecast_ext_proxy::{demo, listen, propose, serve};
+use icecast_ext_proxy::{check, demo, listen, propose, serve};
 
 /// Live audio over HTTP that resumes at the exact byte, at any relay
 #[derive(Parser)]
@@ -20,6 +20,8 @@ struct Command {
 enum What {
     /// Stand in front of an Icecast (or another relay), or be an origin
     Serve(Box<serve::Arguments>),
+    /// Ask everybody that a configuration names, and say what becomes of each mount and what is wrong
+    Check(Box<check::Arguments>),
     /// Read an icecast.xml, and print the configuration of a proxy in front of that server
     Propose(propose::Arguments),
     /// Listen, and lose nothing: the stream's bytes go to standard output
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         match command.what {
             What::Serve(arguments) => serve::run(*arguments).await.map(|()| true),
             What::Listen(options) => listen::run(options).await.map(|()| true),
+            What::Check(arguments) => check::run(*arguments).await,
             What::Propose(arguments) => propose::run(&arguments).map(|()| true),
             What::Demo(options) => demo::run(options).await,
             What::Man { directory } => manual(&directory).map(|()| true),

@@ -166,7 +166,7 @@ impl Origin {
 
 /// The mounts in a `/status-json.xsl`. Read source by source and leniently: Icecast's stylesheet does not always write
 /// valid JSON (a title of `nan` or `-`), and one odd title must not hide the other mounts.
-fn mounts(json: &[u8]) -> HashMap<String, Listed> {
+pub(crate) fn mounts(json: &[u8]) -> HashMap<String, Listed> {
     const KEY: &str = "\"listenurl\":";
     let text = String::from_utf8_lossy(json);
     let mut list = HashMap::new();
