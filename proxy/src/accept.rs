@@ -5,36 +5,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecast_ext_core::head::{Method, Request};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::connection::{self, Connection};
 use crate::route::{Judged, Route};
 use crate::server::Server;
+use crate::sockets::Open;
 use crate::{listener, origin, tls, tunnel};
 
 /// A peer that acknowledges nothing for so long is cut.
 const STUCK: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Until the server stops. `tls`: what comes must speak it.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool) {
+    /// Until nobody new is to come in.
+    pub(crate) async fn accept(self: Arc<Self>, open: Open) {
+        let Open { listener, tls } = open;
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.accepting.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     self.figures.connections.one();
                     let server = self.clone();
-                    self.tasks.spawn(async move {
+                    let connection = self.connections.track_future(async move {
                         tokio::select! {
                             () = server.stop.cancelled() => {}
                             () = server.serve(stream, peer, tls) => {}
                         }
                     });
+                    self.tasks.spawn(connection);
                 }
                 Err(error) => {
                     self.figures.accept_errors.one();

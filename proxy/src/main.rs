@@ -48,6 +48,12 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if matches!(command.what, What::Serve(_))
+        && let Err(error) = serve::prepare()
+    {
+        eprintln!("icecast-ext: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

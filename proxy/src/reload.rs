@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Options};
-use crate::origin;
 use crate::server::Server;
+use crate::{notify, origin};
 
 /// Open or in use already: changing them takes a new process.
 const FIXED: [&str; 9] = [
@@ -45,6 +45,7 @@ pub(crate) async fn watch(
             () = server.stop.cancelled() => return,
             received = hangup.recv() => if received.is_none() { return },
         }
+        notify::reloading();
         let read = {
             let (flags, file) = (flags.clone(), file.clone());
             tokio::task::spawn_blocking(move || Config::new(flags, file.as_deref())).await
@@ -56,6 +57,7 @@ pub(crate) async fn watch(
             }
             Err(error) => tracing::error!(%error, "not reloaded"),
         }
+        notify::ready(&notify::summary(&server));
     }
 }
 

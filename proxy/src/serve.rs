@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Options};
+use crate::config::{Bind, Config, Options};
 use crate::reload;
 use crate::server::Server;
+use crate::{notify, sockets};
 
 /// Flags of `serve`.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -24,7 +25,7 @@ pub struct Arguments {
     pub until_stdin_closes: bool,
 }
 
-/// Serves until Ctrl-C or SIGTERM.
+/// Serves until Ctrl-C or SIGTERM; a second one does not wait for listeners.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // From here on a SIGHUP that comes early is no end.
     let hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
@@ -35,20 +36,39 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let stop = CancellationToken::new();
     let (server, addresses) = Server::start(config, stop.clone()).await?;
-    for address in addresses {
-        tracing::info!("listening on {address}");
+    for Bind { address, tls } in addresses {
+        let how = if tls { ", with TLS" } else { "" };
+        tracing::info!("listening on {address}{how}");
     }
+    notify::ready(&notify::summary(&server));
     let reloads = reload::watch(server.clone(), hangup, arguments.options, arguments.config);
     server.tasks.spawn(reloads);
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-        () = stdin_closed(), if arguments.until_stdin_closes => {}
-    }
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut asked = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let drains = tokio::select! {
+        () = asked() => true,
+        () = stdin_closed(), if arguments.until_stdin_closes => false,
+    };
     tracing::info!("stopping");
+    if drains {
+        server.drain(asked()).await;
+    }
     server.finish().await;
     Ok(())
+}
+
+/// To be called before there are threads.
+///
+/// # Errors
+/// systemd has opened something that is not served.
+pub fn prepare() -> anyhow::Result<()> {
+    sockets::take_activated()
 }
 
 async fn stdin_closed() {

@@ -1,6 +1,5 @@
 //! What the rooms share: configuration, loops, stations, listeners.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
@@ -10,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audience::Audience;
-use crate::config::Config;
+use crate::config::{Bind, Config};
 use crate::figures::Figures;
 use crate::station::{Station, Stations};
 use crate::tls::Certificates;
 use crate::upstream::Origin;
 use crate::watch::Watch;
-use crate::{listener, origin, pull, sockets};
+use crate::{listener, notify, origin, privileges, pull, sockets};
 
 /// All that the rooms share.
 #[derive(Debug)]
@@ -40,26 +39,34 @@ pub(crate) struct Server {
     /// Places for requests that wait for the edge.
     pub(crate) held: Semaphore,
     pub(crate) stop: CancellationToken,
+    /// Cancelled before `stop`, or with it: nobody new comes in.
+    pub(crate) accepting: CancellationToken,
+    /// Requests that are read, answered or tunnelled; all are among `tasks` as well.
+    pub(crate) connections: TaskTracker,
     pub(crate) tasks: TaskTracker,
 }
 
 impl Server {
-    /// Opens the journal and the sockets, and starts what was live before.
+    /// Opens the sockets, drops privileges, opens the journal, and starts what was live before.
     pub(crate) async fn start(
         config: Config,
         stop: CancellationToken,
-    ) -> anyhow::Result<(Arc<Self>, Vec<SocketAddr>)> {
+    ) -> anyhow::Result<(Arc<Self>, Vec<Bind>)> {
         let id = crate::random_id()?;
+        let opened = sockets::open(&config)?;
+        let tls = opened.iter().any(|open| open.tls);
+        let certificates = tls
+            .then(|| Certificates::load(&config.certificates))
+            .transpose()?
+            .map(Arc::new);
+        // What only root may open is open; what is made from here on is the user's.
+        privileges::drop(&config)?;
+        privileges::check(&config);
         let journal = config.state.as_deref().map(Journal::open).transpose()?;
         let upstream = match &config.upstream {
             None => None,
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
         };
-        let tls = config.listen.iter().any(|bind| bind.tls);
-        let certificates = tls
-            .then(|| Certificates::load(&config.certificates))
-            .transpose()?
-            .map(Arc::new);
         let audience = Arc::new(Audience::default());
         let figures = Arc::new(Figures::default());
         let ended = {
@@ -86,17 +93,11 @@ impl Server {
             watch: Watch::default(),
             started_ms: crate::clock::now_ms(),
             held: Semaphore::new(listener::MAX_HELD),
+            accepting: stop.child_token(),
             stop,
+            connections: TaskTracker::new(),
             tasks: TaskTracker::new(),
         });
-        let mut listeners = Vec::new();
-        for bind in &config.listen {
-            let address = bind.address;
-            let listener = sockets::bind(address, &config.listen).with_context(|| {
-                format!("cannot listen on {address}: is it in use, or are you not allowed to?")
-            })?;
-            listeners.push((listener, bind.tls));
-        }
         // What is older than this, nobody can want to continue.
         let keep = config.window + config.patience;
         let remembered = server.journal.as_ref().map(|journal| journal.mounts(keep));
@@ -112,9 +113,12 @@ impl Server {
         }
         server.tasks.spawn(Watch::run(server.clone()));
         let mut addresses = Vec::new();
-        for (listener, tls) in listeners {
-            addresses.push(listener.local_addr()?);
-            server.tasks.spawn(server.clone().accept(listener, tls));
+        for open in opened {
+            addresses.push(Bind {
+                address: open.listener.local_addr()?,
+                tls: open.tls,
+            });
+            server.tasks.spawn(server.clone().accept(open));
         }
         if let Some(certificates) = server.certificates.clone() {
             let stop = server.stop.clone();
@@ -122,6 +126,7 @@ impl Server {
                 stop.run_until_cancelled(certificates.watch()).await;
             });
         }
+        server.tasks.spawn(notify::watch(server.clone()));
         Ok((server, addresses))
     }
 

@@ -1,17 +1,148 @@
-//! Listening sockets.
+//! Listening sockets: opened here, or by systemd.
 
 use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
 
+use anyhow::{Context as _, bail, ensure};
+use listenfd::ListenFd;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 
-use crate::config::Bind;
+use crate::config::{Bind, Config};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: bool,
+}
+
+/// One that systemd opened.
+#[derive(Debug)]
+struct Activated {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    /// `FileDescriptorName=`; the socket unit's name if that has none.
+    name: String,
+}
+
+static ACTIVATED: Mutex<Vec<Activated>> = Mutex::new(Vec::new());
+
+/// Takes what systemd opened for this process. To be called before there are threads: it changes the environment.
+///
+/// # Errors
+/// One of them is no TCP socket that listens.
+pub(crate) fn take_activated() -> anyhow::Result<()> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':').map(str::to_owned);
+    let mut given = ListenFd::from_env();
+    let mut taken = Vec::new();
+    for index in 0..given.len() {
+        let name = names.next().unwrap_or_default();
+        let listener = given
+            .take_tcp_listener(index)
+            .and_then(|listener| listener.ok_or_else(|| std::io::Error::other("it is taken")))
+            .with_context(|| format!("socket {index} ({name:?}) from systemd: only ListenStream= with an address and a port is served"))?;
+        let address = listener.local_addr().context("a socket from systemd")?;
+        ensure!(
+            SockRef::from(&listener).is_listener().unwrap_or(false),
+            "socket {index} ({name:?}, {address}) from systemd does not listen: Accept=no is needed"
+        );
+        taken.push(Activated {
+            listener,
+            address,
+            name,
+        });
+    }
+    *ACTIVATED.lock().unwrap_or_else(PoisonError::into_inner) = taken;
+    Ok(())
+}
+
+/// All that is configured: what systemd has opened is taken, the rest is opened. Without `listen` and `listen-tls`, what systemd has
+/// opened is all.
+///
+/// # Errors
+/// An address is in use or not allowed; systemd has opened one that is not configured.
+pub(crate) fn open(config: &Config) -> anyhow::Result<Vec<Open>> {
+    let mut given = std::mem::take(&mut *ACTIVATED.lock().unwrap_or_else(PoisonError::into_inner));
+    let free = config.options.listen.is_empty() && config.options.listen_tls.is_empty();
+    if free && !given.is_empty() {
+        return given
+            .into_iter()
+            .map(|socket| {
+                let tls = socket.name == "tls";
+                ensure!(
+                    !tls || !config.certificates.is_empty(),
+                    "systemd has opened {} for TLS: add a [[certificate]] with chain and key to the file",
+                    socket.address
+                );
+                from_systemd(socket, tls)
+            })
+            .collect();
+    }
+    let mut opened = Vec::new();
+    for &Bind { address, tls } in &config.listen {
+        let found = given.iter().position(|socket| serves(socket, address));
+        opened.push(match found.map(|index| given.swap_remove(index)) {
+            Some(socket) => from_systemd(socket, tls)?,
+            None => Open {
+                listener: bind(address, &config.listen).map_err(|error| refused(address, error))?,
+                tls,
+            },
+        });
+    }
+    if let Some(Activated { address, name, .. }) = given.first() {
+        bail!(
+            "systemd has opened {address} ({name:?}), which is in neither `listen` nor `listen-tls`: add it there, \
+             take both options out to serve whatever systemd opens, or take it out of the .socket unit"
+        );
+    }
+    Ok(opened)
+}
+
+/// Whether a socket is what was asked for. One for all of IPv6 that takes IPv4 too serves all of IPv4.
+fn serves(socket: &Activated, asked: SocketAddr) -> bool {
+    let both = || {
+        SockRef::from(&socket.listener)
+            .only_v6()
+            .is_ok_and(|only| !only)
+    };
+    socket.address == asked
+        || (socket.address.port() == asked.port()
+            && socket.address.ip().is_unspecified()
+            && socket.address.is_ipv6()
+            && asked.ip().is_unspecified()
+            && asked.is_ipv4()
+            && both())
+}
+
+fn from_systemd(socket: Activated, tls: bool) -> anyhow::Result<Open> {
+    tracing::info!(address = %socket.address, name = socket.name, tls, "opened by systemd");
+    socket.listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(socket.listener)?;
+    Ok(Open { listener, tls })
+}
+
+fn refused(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another process has it: `ss -ltnp` says which",
+        std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need root (and `user`), CAP_NET_BIND_SERVICE, or a socket from systemd"
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: `ip address` lists those it has"
+        }
+        _ => "is the address right?",
+    };
+    anyhow::Error::new(error).context(format!("cannot listen on {address}: {remedy}"))
+}
+
 /// A listening socket that another process may take over at once, with a backlog for a storm of reconnects. `[::]` takes
 /// IPv4 too, unless `all` has a socket of its own for that.
-pub(crate) fn bind(address: SocketAddr, all: &[Bind]) -> std::io::Result<TcpListener> {
+fn bind(address: SocketAddr, all: &[Bind]) -> std::io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(
         Domain::for_address(address),

@@ -125,7 +125,7 @@ impl Debian {
     /// # Errors
     /// If it cannot be read.
     pub fn listing(&self) -> io::Result<Vec<String>> {
-        const OTHERS: [&str; 8] = [
+        const OTHERS: [&str; 9] = [
             "/var/lib/dpkg",
             "/var/log/",
             "/var/cache",
@@ -134,6 +134,7 @@ impl Debian {
             "/var/tmp",
             "/etc/machine-id",
             "/tmp",
+            "/run",
         ];
         let root = self.path();
         let mut found = Vec::new();
