@@ -10,10 +10,12 @@ use tokio::net::TcpStream;
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::connection::{self, Connection};
+use crate::overlay::{Ask, Subject};
 use crate::route::{Judged, Route};
 use crate::server::Server;
 use crate::sockets::Open;
-use crate::{listener, origin, tls, tunnel};
+use crate::stream::Stream;
+use crate::{listener, origin, overlay, tls, tunnel};
 
 /// A peer that acknowledges nothing for so long is cut.
 const STUCK: Duration = Duration::from_secs(30);
@@ -50,6 +52,9 @@ impl Server {
     }
 
     async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+        if let Some(upstream) = &self.upstream {
+            upstream.ledger().accepted();
+        }
         let _ = stream.set_nodelay(true);
         // A peer that takes nothing for so long is gone, whatever it is being sent.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
@@ -91,6 +96,17 @@ impl Server {
                 let Some(upstream) = &self.upstream else {
                     return;
                 };
+                if let Some(subject) = Subject::of(request.method, &target.path) {
+                    let ask = Ask {
+                        server: self,
+                        upstream,
+                        request: &request,
+                        target: &target,
+                        caller: &caller,
+                        secure: matches!(connection.stream, Stream::Tls(_)),
+                    };
+                    return overlay::serve(&ask, subject, connection).await;
+                }
                 self.figures.tunnelled.one();
                 let path = request.target.split('?').next().unwrap_or_default();
                 let onward = match onward {

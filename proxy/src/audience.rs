@@ -15,7 +15,6 @@ pub(crate) const FIRST_ID: u64 = 1_000_000_000;
 
 /// A listener that is with the delivery loops.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "for the rooms that are being added")]
 pub(crate) struct Visit {
     pub(crate) id: u64,
     /// Decoded path.
@@ -58,6 +57,13 @@ impl Audience {
         let visits = self.visits();
         let here = visits.values().filter(|visit| &*visit.mount == mount);
         here.cloned().collect()
+    }
+
+    /// A listener goes on at another mount. Called on a delivery loop's thread.
+    pub(crate) fn moved(&self, id: u64, mount: &Arc<str>) {
+        if let Some(visit) = self.visits().get_mut(&id) {
+            visit.mount = mount.clone();
+        }
     }
 
     /// Called on a delivery loop's thread. Who it was.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, CORS, date, version};
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::overlay;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 
@@ -157,7 +158,11 @@ pub(crate) async fn serve(
         id,
     };
     if let Err(error) = server.engine.admit(admission) {
-        tracing::warn!(peer = %connection.peer, mount = station.path, %error, "a listener could not be admitted");
+        return tracing::warn!(peer = %connection.peer, mount = station.path, %error, "a listener could not be admitted");
+    }
+    if let Some(upstream) = &server.upstream {
+        let listeners = overlay::listeners(server, station);
+        upstream.ledger().joined(&station.path, listeners);
     }
 }
 

@@ -119,8 +119,10 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
                 tracing::info!(mount = station.path, "nobody listens: the pull ends");
                 break;
             }
-            went = once(&upstream, &station, &mut memory) => went,
+            went = through(&upstream, &station, &mut memory) => went,
         };
+        // Closed for a moment, and nothing is lost.
+        let Some(went) = went else { continue };
         let was_live = station.supply() == Supply::Live;
         if matches!(went, Ended::Silent(_)) {
             station.figures.pulled(Pulled::Silent);
@@ -183,6 +185,15 @@ async fn idle(server: &Server, station: &Station) {
     }
 }
 
+/// One connection, as long as the gate is open; `None` if it was closed.
+async fn through(upstream: &Origin, station: &Station, memory: &mut Memory) -> Option<Ended> {
+    let _inside = station.gate.enter().await;
+    tokio::select! {
+        () = station.gate.closing() => None,
+        went = once(upstream, station, memory) => Some(went),
+    }
+}
+
 /// One connection, from its request to its end.
 async fn once(upstream: &Origin, station: &Station, memory: &mut Memory) -> Ended {
     match connected(upstream, station, memory).await {
@@ -221,6 +232,7 @@ async fn connected(
         };
     };
     let _ = buffer.split_to(length);
+    let _pulling = upstream.ledger().pulled(&station.path);
     let body = Body {
         stream,
         buffer,
@@ -248,7 +260,7 @@ fn request(upstream: &Origin, path: &str, held: Option<Position>) -> String {
     format!(
         "GET {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: {}, */*;q=0.5\r\nIcy-MetaData: 1\r\nVia: {}\r\n{resume}\r\n",
         upstream.server().authority(),
-        crate::USER_AGENT,
+        upstream.agent(),
         frame::MEDIA_TYPE,
         upstream.via(),
     )

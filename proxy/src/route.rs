@@ -105,7 +105,10 @@ impl Server {
     }
 
     /// The station that serves `path`, if it is a mount that may be fanned out.
-    async fn find(self: &Arc<Self>, path: &str) -> Result<Option<Arc<Station>>, UpstreamError> {
+    pub(crate) async fn find(
+        self: &Arc<Self>,
+        path: &str,
+    ) -> Result<Option<Arc<Station>>, UpstreamError> {
         if let Some(station) = self.stations.get(path) {
             return Ok(Some(station));
         }

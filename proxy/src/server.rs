@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context as _;
-use icecast_ext_delivery::{Engine, EngineConfig, Journal, MountConfig};
+use icecast_ext_delivery::{Ended, Engine, EngineConfig, Journal, MountConfig, Reason};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -71,10 +71,16 @@ impl Server {
         let figures = Arc::new(Figures::default());
         let ended = {
             let (audience, figures) = (audience.clone(), figures.clone());
-            move |ended| {
-                if let Some(visit) = audience.ended(ended) {
-                    figures.left(&visit.mount, visit.address, &ended);
+            let upstream = upstream.clone();
+            move |ended: Ended| {
+                let Some(visit) = audience.ended(ended) else {
+                    return;
+                };
+                if let (Some(upstream), Reason::Evicted | Reason::Stuck) = (&upstream, ended.reason)
+                {
+                    upstream.ledger().slow(&visit.mount);
                 }
+                figures.left(&visit.mount, visit.address, &ended);
             }
         };
         let engine =

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::figures::MountFigures;
+use crate::gate::Gate;
 
 /// How the bytes of a mount are coming in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(crate) struct Station {
     pub(crate) path: String,
     pub(crate) mount: Arc<Mount>,
     pub(crate) figures: Arc<MountFigures>,
+    /// Its pull is behind this.
+    pub(crate) gate: Gate,
     supply: watch::Sender<Supply>,
     taken: AtomicBool,
     /// What is held was read from a journal, and nothing has come since.
@@ -61,6 +64,7 @@ impl Station {
             path: path.to_owned(),
             mount,
             figures,
+            gate: Gate::default(),
             supply: watch::Sender::new(Supply::Starting),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),

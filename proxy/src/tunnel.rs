@@ -40,7 +40,7 @@ impl Body {
 }
 
 /// The head as the upstream gets it; `None` if it would not read all of it.
-fn forward(
+pub(crate) fn forward(
     request: &Request<'_>,
     target: &str,
     via: &str,

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::Upstream;
+use crate::overlay::Ledger;
 use crate::stream::Stream;
 
 /// Where a server lists its mounts.
@@ -56,6 +57,7 @@ pub(crate) struct Origin {
     via: String,
     http: reqwest::Client,
     mounts: Mutex<Option<(Instant, Mounts)>>,
+    ledger: Ledger,
 }
 
 impl Origin {
@@ -75,7 +77,19 @@ impl Origin {
             via,
             http,
             mounts: Mutex::new(None),
+            ledger: Ledger::default(),
         })
+    }
+
+    /// What we did there, and what it said.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What our pulls call themselves: nobody else does, so that they are known among the upstream's listeners.
+    pub(crate) fn agent(&self) -> String {
+        let name = self.via.split(' ').nth(1).unwrap_or_default();
+        format!("{} ({name})", crate::USER_AGENT)
     }
 
     pub(crate) fn server(&self) -> &Upstream {
@@ -89,6 +103,7 @@ impl Origin {
 
     /// A new connection.
     pub(crate) async fn connect(&self) -> Result<Stream, UpstreamError> {
+        self.ledger.made();
         let connecting = TcpStream::connect((self.server.host.as_str(), self.server.port));
         let stream = match tokio::time::timeout(CONNECT, connecting).await {
             Err(_) => {
@@ -133,6 +148,7 @@ impl Origin {
     async fn fetch(&self) -> Mounts {
         let down = |error: reqwest::Error| UpstreamError::Down(error.without_url().to_string());
         let url = format!("{}{STATS}", self.server.base());
+        self.ledger.made();
         let mut answer = self
             .http
             .get(url)
@@ -160,6 +176,7 @@ impl Origin {
                 return Ok(HashMap::new());
             }
         }
+        self.ledger.polled(&body);
         Ok(mounts(&body))
     }
 }
