@@ -7,6 +7,7 @@ use std::time::Duration;
 use icecast_ext_core::head::{Method, Request};
 use tokio::net::TcpStream;
 
+use crate::admission::{self, Asking};
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::connection::{self, Connection};
@@ -87,9 +88,28 @@ impl Server {
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
             return origin::serve(self, connection, &request, length, &target).await;
         }
+        let path = request.target.split('?').next().unwrap_or_default();
+        let onward = match onward {
+            None => request.target.to_owned(),
+            Some(Some(rest)) => format!("{path}?{rest}"),
+            Some(None) => path.to_owned(),
+        };
         match self.route(&request, &target.path, asked).await {
-            Route::Listener(station, resume) => {
-                listener::serve(self, &station, connection, &request, &caller, resume).await
+            Route::Listener(station, mode, resume) => {
+                let asking = Asking {
+                    request: &request,
+                    target: &onward,
+                    caller: &caller,
+                    resume,
+                };
+                let admitted = admission::admit(self, &station, mode, connection, &asking).await;
+                let Some((connection, permit)) = admitted else {
+                    return;
+                };
+                listener::serve(
+                    self, &station, connection, &request, &caller, resume, permit,
+                )
+                .await;
             }
             Route::Answer(answer) => self.refuse(connection, &request, &answer).await,
             Route::Tunnel => {
@@ -108,12 +128,6 @@ impl Server {
                     return overlay::serve(&ask, subject, connection).await;
                 }
                 self.figures.tunnelled.one();
-                let path = request.target.split('?').next().unwrap_or_default();
-                let onward = match onward {
-                    None => request.target.to_owned(),
-                    Some(Some(rest)) => format!("{path}?{rest}"),
-                    Some(None) => path.to_owned(),
-                };
                 tunnel::carry(connection, length, &bytes, &onward, upstream, &caller).await;
             }
         }

@@ -1,13 +1,14 @@
 //! The reverse proxy, origin and listener behind the `icecast-ext` command.
 //!
 //! A connection's way through the rooms: `accept` takes it, `connection` reads its head, `caller` says who asks, `route` whose
-//! request it is; `listener` answers from a `station`'s back buffer and hands the socket to the delivery loops, `tunnel`
+//! request it is, `admission` whether it may listen; `listener` answers from a `station`'s back buffer and hands the socket to the delivery loops, `tunnel`
 //! carries everything else, and `origin` takes sources where there is no upstream. A station's bytes come from `pull`. The
 //! `audience` knows who listens; `server` holds what they share. `figures` counts, `events` tells, `watch` looks once a second,
 //! and `admin` shows it all.
 
 mod accept;
 mod admin;
+mod admission;
 mod answer;
 mod audience;
 mod caller;

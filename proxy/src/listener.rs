@@ -14,6 +14,7 @@ use icecast_ext_core::resume::{HOLD, Refusal, Start};
 use icecast_ext_delivery::{Admission, Kind};
 use tokio::time::Instant;
 
+use crate::admission::Permit;
 use crate::answer::{Answer, CORS, date, version};
 use crate::caller::Caller;
 use crate::connection::Connection;
@@ -71,6 +72,7 @@ pub(crate) async fn serve(
     request: &Request<'_>,
     caller: &Caller,
     asked: Option<Resume>,
+    permit: Permit,
 ) {
     let resume = asked.unwrap_or(Resume::LIVE);
     if request.method == Method::Options {
@@ -85,11 +87,6 @@ pub(crate) async fn serve(
     } else {
         Tier::Stock
     };
-    if request.method == Method::Get
-        && let Some(session) = resume.session
-    {
-        server.engine.close_session(&station.mount, session);
-    }
     let start = match decide(server, station, tier, asked).await {
         Ok(start) => start,
         Err(refusal) => {
@@ -157,7 +154,8 @@ pub(crate) async fn serve(
         kind,
         id,
     };
-    if let Err(error) = server.engine.admit(admission) {
+    let admit = || server.engine.admit(admission);
+    if let Err(error) = permit.served(station, id, session, admit) {
         return tracing::warn!(peer = %connection.peer, mount = station.path, %error, "a listener could not be admitted");
     }
     if let Some(upstream) = &server.upstream {

@@ -14,6 +14,7 @@ use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
+use crate::config::Credentials;
 use crate::figures::Pulled;
 use crate::server::Server;
 use crate::station::{Station, Supply};
@@ -119,7 +120,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
                 tracing::info!(mount = station.path, "nobody listens: the pull ends");
                 break;
             }
-            went = through(&upstream, &station, &mut memory) => went,
+            went = through(&server, &upstream, &station, &mut memory) => went,
         };
         // Closed for a moment, and nothing is lost.
         let Some(went) = went else { continue };
@@ -130,18 +131,20 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
         if was_live {
             lost = None;
             wait = Duration::ZERO;
+            server.stations.forgive(&station.path);
         }
         let since = *lost.get_or_insert_with(Instant::now);
         match &went {
             Ended::Status(404) => station.set(Supply::NoSource),
-            Ended::Status(401 | 403) | Ended::File | Ended::Upstream(UpstreamError::Loop)
-                if memory.last_byte.is_none() =>
-            {
+            Ended::Status(401 | 403) => {
+                refused(&server, &station, &went);
+                station.set(Supply::Refused);
+                wait = REFUSED;
+            }
+            Ended::File | Ended::Upstream(UpstreamError::Loop) if memory.last_byte.is_none() => {
                 tracing::warn!(mount = station.path, error = %went, "not fanned out");
                 station.set(Supply::Refused);
-                // Remembered for a while, so that not every listener asks again.
-                let _ = tokio::time::timeout(REFUSED, stop.cancelled()).await;
-                break;
+                wait = REFUSED;
             }
             _ => station.set(Supply::Lost(since)),
         }
@@ -157,9 +160,13 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             tracing::warn!(mount = station.path, ?patience, error = %went, "gave the mount up");
             break;
         }
+        // Remembered for a while, so that not every listener asks again.
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+        }
+        if station.supply() == Supply::Refused && memory.last_byte.is_none() {
+            break;
         }
         wait = (wait * 2).clamp(Duration::from_millis(50), MAX_WAIT);
     }
@@ -186,17 +193,43 @@ async fn idle(server: &Server, station: &Station) {
 }
 
 /// One connection, as long as the gate is open; `None` if it was closed.
-async fn through(upstream: &Origin, station: &Station, memory: &mut Memory) -> Option<Ended> {
+async fn through(
+    server: &Server,
+    upstream: &Origin,
+    station: &Station,
+    memory: &mut Memory,
+) -> Option<Ended> {
     let _inside = station.gate.enter().await;
     tokio::select! {
         () = station.gate.closing() => None,
-        went = once(upstream, station, memory) => Some(went),
+        went = once(server, upstream, station, memory) => Some(went),
     }
 }
 
+/// Says once what to do about a pull that is not let in.
+fn refused(server: &Server, station: &Station, error: &Ended) {
+    if !server.stations.warn_once(&station.path) {
+        return;
+    }
+    let advice = match server.config().mount(&station.path).pull_credentials {
+        None => "give the pull the USER:PASSWORD of a listener: pull-credentials of this mount",
+        Some(_) => {
+            "pull-credentials of this mount are not those of a listener (the passwords of relays, sources and the administrator \
+             do not pass; a user who may log in only once is taken if anybody else uses it)"
+        }
+    };
+    tracing::warn!(
+        mount = station.path, %error, advice,
+        "the pull is refused: tunnelled, until it is let in"
+    );
+}
+
 /// One connection, from its request to its end.
-async fn once(upstream: &Origin, station: &Station, memory: &mut Memory) -> Ended {
-    match connected(upstream, station, memory).await {
+async fn once(server: &Server, upstream: &Origin, station: &Station, memory: &mut Memory) -> Ended {
+    let options = server.config();
+    let credentials = &options.mount(&station.path).pull_credentials;
+    let authorization = credentials.as_ref().map(Credentials::basic);
+    match connected(upstream, station, authorization.as_deref(), memory).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
@@ -205,13 +238,14 @@ async fn once(upstream: &Origin, station: &Station, memory: &mut Memory) -> Ende
 async fn connected(
     upstream: &Origin,
     station: &Station,
+    authorization: Option<&str>,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
     // Kept through every 412: a parent that is behind us in our own epoch has to catch up.
     let held = station.mount.received();
     let mut stream = upstream.connect().await?;
     stream
-        .send(request(upstream, &station.path, held).as_bytes())
+        .send(request(upstream, &station.path, authorization, held).as_bytes())
         .await?;
     let mut buffer = BytesMut::with_capacity(16 << 10);
     let deadline = Instant::now() + HEAD_TIME;
@@ -245,7 +279,12 @@ async fn connected(
     }
 }
 
-fn request(upstream: &Origin, path: &str, held: Option<Position>) -> String {
+fn request(
+    upstream: &Origin,
+    path: &str,
+    authorization: Option<&str>,
+    held: Option<Position>,
+) -> String {
     let path = encode_path(path);
     let resume = held.map_or_else(String::new, |at| {
         let resume = Resume {
@@ -256,9 +295,11 @@ fn request(upstream: &Origin, path: &str, held: Option<Position>) -> String {
         };
         format!("Resume-Offset: {}\r\n", resume.encode())
     });
+    let authorization =
+        authorization.map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
     // HTTP/1.0, so that nobody on the way makes the answer chunked.
     format!(
-        "GET {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: {}, */*;q=0.5\r\nIcy-MetaData: 1\r\nVia: {}\r\n{resume}\r\n",
+        "GET {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: {}, */*;q=0.5\r\nIcy-MetaData: 1\r\nVia: {}\r\n{authorization}{resume}\r\n",
         upstream.server().authority(),
         upstream.agent(),
         frame::MEDIA_TYPE,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use icecast_ext_core::field::{RESUME_OFFSET, Resume};
 use icecast_ext_core::head::{Method, Request, Target};
 
+use crate::admission;
 use crate::answer::Answer;
+use crate::config::Admission as Mode;
 use crate::server::Server;
 use crate::station::{Station, Supply};
-use crate::upstream::{Listed, STATS, UpstreamError};
+use crate::upstream::{Listed, Origin, STATS, UpstreamError};
 
 /// A request that is one.
 pub(crate) struct Judged<'a> {
@@ -22,7 +24,7 @@ pub(crate) struct Judged<'a> {
 /// Whose request it is.
 pub(crate) enum Route {
     /// A mount that we serve.
-    Listener(Arc<Station>, Option<Resume>),
+    Listener(Arc<Station>, Mode, Option<Resume>),
     /// The upstream's.
     Tunnel,
     /// Answered at once.
@@ -76,8 +78,8 @@ impl Server {
                 Route::Answer(Answer::new(405, "no such method here\n"))
             };
         }
-        let station = match self.find(path).await {
-            Ok(Some(station)) => station,
+        let (station, mode) = match self.find(path).await {
+            Ok(Some(found)) => found,
             Ok(None) if self.upstream.is_some() => return Route::Tunnel,
             Ok(None) => {
                 return Route::Answer(Answer::new(404, "no source is live on this mount\n"));
@@ -92,34 +94,45 @@ impl Server {
                 return Route::Answer(answer);
             }
         };
-        match station.admits(asked.as_ref()).await {
+        // Whoever has to be judged first learns nothing here of what is held.
+        let asks = admission::asks(mode);
+        let known = asked.as_ref().filter(|_| !asks);
+        match station.admits(known).await {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {
                 Route::Answer(Answer::new(404, "no source is live on this mount\n"))
             }
+            Supply::Lost(_) if asks => Route::Listener(station, mode, asked),
             Supply::Starting | Supply::Lost(_) => Route::Answer(Answer::unavailable(
                 "the upstream does not give this mount now",
             )),
-            Supply::Live => Route::Listener(station, asked),
+            Supply::Live => Route::Listener(station, mode, asked),
         }
     }
 
-    /// The station that serves `path`, if it is a mount that may be fanned out.
+    /// The station that serves `path`, if it is a mount that is ours to serve, and who is asked about its listeners.
     pub(crate) async fn find(
         self: &Arc<Self>,
         path: &str,
-    ) -> Result<Option<Arc<Station>>, UpstreamError> {
-        if let Some(station) = self.stations.get(path) {
-            return Ok(Some(station));
-        }
+    ) -> Result<Option<(Arc<Station>, Mode)>, UpstreamError> {
+        let station = self.stations.get(path);
         let Some(upstream) = &self.upstream else {
-            return Ok(None);
+            return Ok(station.map(|station| (station, Mode::Fanout)));
         };
+        let config = self.config();
+        let options = config.mount(path);
+        if let Some(station) = station {
+            let (mode, _) = admission::decide(options, self.listed(upstream, &station).await);
+            return Ok((mode != Mode::Tunnel).then_some((station, mode)));
+        }
         // Never a mount, and asking for the list in order to answer for the list would go round in a loop of relays for ever.
-        if path == STATS
-            || path.starts_with("/admin/")
-            || upstream.listed(path).await? != Listed::Open
-        {
+        if path == STATS || path.starts_with("/admin/") {
+            return Ok(None);
+        }
+        let listed = upstream.listed(path).await?;
+        let (mode, why) = admission::decide(options, listed);
+        tracing::debug!(path, ?mode, why = why.text(), "admission");
+        if mode == Mode::Tunnel {
             return Ok(None);
         }
         let most = self.max_mounts();
@@ -127,6 +140,28 @@ impl Server {
             tracing::error!(path, "over {most} mounts (limits.mounts): tunnelled");
             return Ok(None);
         }
-        Ok(Some(self.station(path)))
+        let station = self.station(path);
+        station.list(listed);
+        Ok(Some((station, mode)))
+    }
+
+    /// Whether the mount of a station is protected. While the upstream is away, what it was counts.
+    async fn listed(&self, upstream: &Arc<Origin>, station: &Station) -> Listed {
+        let path = &station.path;
+        let listed = match (upstream.glance(path), station.listed()) {
+            // A source that is away, as far as anybody knows.
+            (Some(Listed::No) | None, Some(known)) => return known,
+            (Some(listed), _) => listed,
+            (None, None) => match upstream.listed(path).await {
+                Ok(listed @ (Listed::Open | Listed::Protected)) => listed,
+                // Its bytes are from a journal. They were pulled with what the configuration has.
+                _ if self.config().mount(path).pull_credentials.is_some() => {
+                    return Listed::Protected;
+                }
+                _ => return Listed::Open,
+            },
+        };
+        station.list(listed);
+        listed
     }
 }

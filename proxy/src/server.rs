@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::{self, Door};
 use crate::audience::Audience;
 use crate::config::{Bind, Config};
 use crate::figures::Figures;
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     pub(crate) watch: Watch,
     /// Milliseconds since 1970.
     pub(crate) started_ms: u64,
+    /// Who was let in, and for how long.
+    pub(crate) door: Arc<Door>,
     /// Places for requests that wait for the edge.
     pub(crate) held: Semaphore,
     pub(crate) stop: CancellationToken,
@@ -68,11 +71,13 @@ impl Server {
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
         };
         let audience = Arc::new(Audience::default());
+        let door = Arc::new(Door::new()?);
         let figures = Arc::new(Figures::default());
         let ended = {
             let (audience, figures) = (audience.clone(), figures.clone());
-            let upstream = upstream.clone();
+            let (upstream, door) = (upstream.clone(), door.clone());
             move |ended: Ended| {
+                door.ended(ended.id);
                 let Some(visit) = audience.ended(ended) else {
                     return;
                 };
@@ -98,6 +103,7 @@ impl Server {
             figures,
             watch: Watch::default(),
             started_ms: crate::clock::now_ms(),
+            door,
             held: Semaphore::new(listener::MAX_HELD),
             accepting: stop.child_token(),
             stop,
@@ -118,6 +124,7 @@ impl Server {
             tracing::info!("the status page is at http://{address}/");
         }
         server.tasks.spawn(Watch::run(server.clone()));
+        server.tasks.spawn(admission::rounds(server.clone()));
         let mut addresses = Vec::new();
         for open in opened {
             addresses.push(Bind {

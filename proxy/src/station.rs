@@ -1,13 +1,14 @@
 //! A mount that we serve: its back buffer, and how its upstream or source is doing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Position};
 use icecast_ext_core::codec::Format;
+use icecast_ext_core::head::field_lines;
 use icecast_ext_core::timeline::Timeline;
 use icecast_ext_delivery::Mount;
 use tokio::sync::watch;
@@ -16,6 +17,11 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::figures::MountFigures;
 use crate::gate::Gate;
+use crate::upstream::Listed;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How the bytes of a mount are coming in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,12 @@ pub(crate) struct Station {
     /// Its pull is behind this.
     pub(crate) gate: Gate,
     supply: watch::Sender<Supply>,
+    /// When it was last found lost.
+    lost: Mutex<Option<Instant>>,
+    /// As the upstream's stats had it last.
+    listed: Mutex<Option<Listed>>,
+    /// Listeners that were promised a place, and are not counted by the mount yet.
+    coming: Mutex<u64>,
     taken: AtomicBool,
     /// What is held was read from a journal, and nothing has come since.
     recalled: AtomicBool,
@@ -66,6 +78,9 @@ impl Station {
             figures,
             gate: Gate::default(),
             supply: watch::Sender::new(Supply::Starting),
+            lost: Mutex::default(),
+            listed: Mutex::default(),
+            coming: Mutex::default(),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),
         })
@@ -128,8 +143,41 @@ impl Station {
         *self.supply.borrow()
     }
 
+    /// Whether the supply was lost at any time since then.
+    pub(crate) fn lost_since(&self, then: std::time::Instant) -> bool {
+        lock(&self.lost).is_some_and(|lost| lost.into_std() >= then)
+    }
+
+    /// As the upstream's stats had it last.
+    pub(crate) fn listed(&self) -> Option<Listed> {
+        *lock(&self.listed)
+    }
+
+    /// As the upstream's stats have it.
+    pub(crate) fn list(&self, listed: Listed) {
+        *lock(&self.listed) = Some(listed);
+    }
+
+    /// Listeners that were promised a place, and are not counted by the mount yet.
+    pub(crate) fn coming(&self) -> MutexGuard<'_, u64> {
+        lock(&self.coming)
+    }
+
+    /// The type of the newest bytes.
+    pub(crate) fn content_type(&self) -> Option<Vec<u8>> {
+        let lines = self
+            .mount
+            .with(|timeline| Some(timeline.runs().last()?.fields.clone()))?;
+        let fields = field_lines(&lines).ok()?;
+        let field = fields.iter().find(|field| field.is("Content-Type"))?;
+        Some(field.value.to_vec())
+    }
+
     /// Notes a change, and logs it once.
     pub(crate) fn set(&self, now: Supply) {
+        if let Supply::Lost(_) = now {
+            *lock(&self.lost) = Some(Instant::now());
+        }
         self.supply.send_if_modified(|was| {
             let both_lost = matches!((&*was, now), (Supply::Lost(_), Supply::Lost(_)));
             if *was == now || both_lost {
@@ -157,6 +205,8 @@ impl Station {
 pub(crate) struct Stations {
     by_path: Mutex<HashMap<String, Arc<Station>>>,
     making: Mutex<()>,
+    /// Paths whose pull was refused, and the operator told.
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Stations {
@@ -166,6 +216,16 @@ impl Stations {
 
     pub(crate) fn get(&self, path: &str) -> Option<Arc<Station>> {
         self.map().get(path).cloned()
+    }
+
+    /// True if nobody was told yet about this path.
+    pub(crate) fn warn_once(&self, path: &str) -> bool {
+        lock(&self.warned).insert(path.to_owned())
+    }
+
+    /// The pull was let in.
+    pub(crate) fn forgive(&self, path: &str) {
+        lock(&self.warned).remove(path);
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -36,6 +36,17 @@ impl Stream {
         self.flush().await
     }
 
+    /// The bare connection, of which nobody will read what comes any more.
+    pub(crate) fn into_wire(self) -> io::Result<std::net::TcpStream> {
+        match self {
+            Self::Plain(stream) => stream.into_std(),
+            Self::Tls(stream) => match *stream {
+                TlsStream::Server(stream) => stream.into_inner().0.into_std(),
+                TlsStream::Client(stream) => stream.into_inner().0.into_std(),
+            },
+        }
+    }
+
     /// For a delivery loop. It must be a client's.
     pub(crate) fn into_socket(self) -> io::Result<Socket> {
         match self {

@@ -96,6 +96,16 @@ pub(crate) fn forward(
     (lines <= MAX_LINES && head.len() <= MAX_BYTES).then_some(head)
 }
 
+/// The server behind us would not read all of a head.
+pub(crate) fn too_large() -> Answer {
+    Answer::new(
+        431,
+        format!(
+            "the server behind this proxy reads {MAX_BYTES} bytes and {MAX_LINES} fields of a head\n"
+        ),
+    )
+}
+
 /// Carries one request and its answer. `target` is the request's, without our query parameters.
 pub(crate) async fn carry(
     mut connection: Connection,
@@ -113,12 +123,7 @@ pub(crate) async fn carry(
     let head = forward(&request, target, upstream.via(), peer, caller.trusted);
     let version = request.version;
     let refusal = match (&head, body) {
-        (None, _) => Some(Answer::new(
-            431,
-            format!(
-                "the server behind this proxy reads {MAX_BYTES} bytes and {MAX_LINES} fields of a head\n"
-            ),
-        )),
+        (None, _) => Some(too_large()),
         (_, Body::Unknown) => Some(Answer::new(411, "say how long the body is\n")),
         _ => None,
     };

@@ -1,6 +1,7 @@
 //! The server behind us: connections to it, and the mounts that it says are live.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(1);
 /// How old it may be for what is not: a new mount is asked for at once.
 const FRESH_MISS: Duration = Duration::from_millis(200);
+/// How old it may be for a mount that is served already.
+const STALE: Duration = Duration::from_secs(3);
 /// The list of mounts is no longer than this.
 const MAX_STATS: usize = 16 << 20;
 
@@ -47,8 +50,16 @@ pub(crate) enum UpstreamError {
     Loop,
 }
 
+/// A mount on the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) listed: Listed,
+    /// When its source came, in the server's words.
+    started: Option<Arc<str>>,
+}
+
 /// The upstream's mounts by decoded path, or why they are not known.
-type Mounts = Result<HashMap<String, Listed>, UpstreamError>;
+type Mounts = Result<HashMap<String, Entry>, UpstreamError>;
 
 /// A client of the upstream.
 #[derive(Debug)]
@@ -139,10 +150,41 @@ impl Origin {
             *mounts = Some((Instant::now(), list));
         }
         match mounts.as_ref() {
-            Some((_, Ok(list))) => Ok(list.get(path).copied().unwrap_or(Listed::No)),
+            Some((_, Ok(list))) => Ok(list.get(path).map_or(Listed::No, |entry| entry.listed)),
             Some((_, Err(error))) => Err(error.clone()),
             None => Ok(Listed::No),
         }
+    }
+
+    /// What `path` was when the list was last read, without waiting for it; one that is old is read anew behind our back.
+    pub(crate) fn glance(self: &Arc<Self>, path: &str) -> Option<Listed> {
+        let Ok(mounts) = self.mounts.try_lock() else {
+            return None;
+        };
+        let (when, list) = mounts.as_ref()?;
+        if when.elapsed() > STALE {
+            let (origin, path) = (self.clone(), path.to_owned());
+            tokio::spawn(async move { origin.listed(&path).await });
+        }
+        let list = list.as_ref().ok()?;
+        Some(list.get(path).map_or(Listed::No, |entry| entry.listed))
+    }
+
+    /// When the source of `path` came, in the server's words, by a list that is not older than `then` (or than a
+    /// few seconds): another source, or
+    /// another life of the server, says something else.
+    pub(crate) async fn started(&self, path: &str, then: Option<Instant>) -> Option<Arc<str>> {
+        let mut mounts = self.mounts.lock().await;
+        let fresh = mounts.as_ref().is_some_and(|(when, _)| match then {
+            Some(then) => *when >= then,
+            None => when.elapsed() <= STALE,
+        });
+        if !fresh {
+            let list = self.fetch().await;
+            *mounts = Some((Instant::now(), list));
+        }
+        let (_, list) = mounts.as_ref()?;
+        list.as_ref().ok()?.get(path)?.started.clone()
     }
 
     async fn fetch(&self) -> Mounts {
@@ -183,8 +225,9 @@ impl Origin {
 
 /// The mounts in a `/status-json.xsl`. Read source by source and leniently: Icecast's stylesheet does not always write
 /// valid JSON (a title of `nan` or `-`), and one odd title must not hide the other mounts.
-pub(crate) fn mounts(json: &[u8]) -> HashMap<String, Listed> {
+pub(crate) fn mounts(json: &[u8]) -> HashMap<String, Entry> {
     const KEY: &str = "\"listenurl\":";
+    const STARTED: &str = "\"stream_start_iso8601\":\"";
     let text = String::from_utf8_lossy(json);
     let mut list = HashMap::new();
     // `authenticator` stands before `listenurl` in a source, after the brace that opens it.
@@ -198,14 +241,19 @@ pub(crate) fn mounts(json: &[u8]) -> HashMap<String, Listed> {
         if let Some(Ok(listenurl)) = value.next()
             && let Some(path) = path(&listenurl)
         {
-            list.insert(
-                path,
-                if protected {
-                    Listed::Protected
-                } else {
-                    Listed::Open
-                },
-            );
+            // It stands after `listenurl`, in a source that ends where the next begins.
+            let rest = &text[from..];
+            let rest = &rest[..rest.find('{').unwrap_or(rest.len())];
+            let started = rest.find(STARTED).and_then(|at| {
+                let rest = &rest[at + STARTED.len()..];
+                Some(rest[..rest.find('"')?].into())
+            });
+            let listed = if protected {
+                Listed::Protected
+            } else {
+                Listed::Open
+            };
+            list.insert(path, Entry { listed, started });
         }
     }
     list
@@ -228,10 +276,15 @@ mod tests {
     #[test]
     fn reads_the_mounts_of_a_stock_server() {
         let json = br#"{"icestats":{"admin":"x","source":[{"genre":"a","listenurl":"http://localhost:8000/live.mp3","title":"{\"listenurl\":","dummy":null},
-            {"authenticator":"htpasswd","listenurl":"http://localhost:8000/a%20b.ogg","title":nan,"dummy":null}]}}"#;
+            {"authenticator":"htpasswd","listenurl":"http://localhost:8000/a%20b.ogg","title":nan,"stream_start_iso8601":"2026-11-23T03:22:16+0000","dummy":null}]}}"#;
         let list = mounts(json);
-        assert_eq!(list.get("/live.mp3"), Some(&Listed::Open));
-        assert_eq!(list.get("/a b.ogg"), Some(&Listed::Protected));
+        let of = |path: &str| {
+            list.get(path)
+                .map(|entry| (entry.listed, entry.started.as_deref()))
+        };
+        assert_eq!(of("/live.mp3"), Some((Listed::Open, None)));
+        let started = Some("2026-11-23T03:22:16+0000");
+        assert_eq!(of("/a b.ogg"), Some((Listed::Protected, started)));
         assert_eq!(list.len(), 2);
     }
 

@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use super::ask::{Appetite, ask, encoded};
 use super::report::{MountReport, Section};
 use super::upstream::{Seen, Upstream};
+use crate::admission;
 use crate::config::{Admission, Config};
 use crate::upstream::{Listed, Origin};
 
@@ -91,31 +92,11 @@ fn empty(config: &Config, path: &str, seen: &Seen) -> MountReport {
 
 /// How listeners of a mount are admitted, and why.
 fn decide(config: &Config, path: &str, listed: Listed) -> (Admission, &'static str) {
-    let options = config.mount(path);
     if config.upstream.is_none() {
         return (Admission::Fanout, "this is an origin: anyone may listen");
     }
-    match (
-        options.admission,
-        listed,
-        options.pull_credentials.is_some(),
-    ) {
-        (Some(Admission::Tunnel), _, _) => (Admission::Tunnel, "as configured"),
-        (_, Listed::Protected, false) => (
-            Admission::Tunnel,
-            "it is protected, and the one pull has no credentials",
-        ),
-        (Some(Admission::Fanout), Listed::Protected, true) => {
-            (Admission::Fanout, "as configured, although it is protected")
-        }
-        (Some(mode), _, _) => (mode, "as configured"),
-        (None, Listed::Open, _) => (Admission::Fanout, "anyone may hear it"),
-        (None, Listed::Protected, true) => (
-            Admission::Shadow,
-            "it is protected, and pull-credentials are given",
-        ),
-        (None, Listed::No, _) => (Admission::Tunnel, "the upstream's stats do not list it"),
-    }
+    let (mode, why) = admission::decide(config.mount(path), listed);
+    (mode, why.text())
 }
 
 const fn notice(admission: Admission, behind: bool) -> &'static str {

@@ -90,8 +90,8 @@ fn public(base: &str, answer: &Answer, section: &mut Section, seen: &mut Upstrea
             "is upstream an Icecast, or another icecast-ext?",
         );
     }
-    for (path, listed) in list {
-        seen.mounts.entry(path).or_default().listed = Some(listed);
+    for (path, entry) in list {
+        seen.mounts.entry(path).or_default().listed = Some(entry.listed);
     }
 }
 

@@ -172,7 +172,7 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
 
 /// The station of a mount that listeners could go on at.
 async fn live(ask: &Ask<'_>, mount: &str) -> Option<Arc<Station>> {
-    let station = ask.server.find(mount).await.ok()??;
+    let (station, _) = ask.server.find(mount).await.ok()??;
     let ready = async {
         while station.settled().await != Supply::Live || station.mount.window().is_none() {
             if matches!(station.supply(), Supply::NoSource | Supply::Refused) {
