@@ -43,6 +43,9 @@ pub struct Options {
     /// Do not ask for titles
     #[arg(long)]
     pub no_titles: bool,
+    /// Trust the certificate authorities in this file, too, or a server's own certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// End after so many bytes of audio
     #[arg(long, value_name = "N")]
     pub bytes: Option<u64>,
@@ -123,6 +126,9 @@ fn open(options: &Options) -> anyhow::Result<Listener> {
         .give_up_after((!options.give_up.is_zero()).then_some(options.give_up));
     if let Some(at) = options.at {
         builder = builder.start_at(at);
+    }
+    if let Some(ca) = &options.ca {
+        builder = builder.trust(ca);
     }
     if let Some(lag) = options.max_lag {
         builder = builder.max_lag(lag);

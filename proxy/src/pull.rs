@@ -110,6 +110,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     };
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
+    let mut said = String::new();
     let stop = server.stop.clone();
     let idle = std::pin::pin!(idle(&server, &station));
     let mut idle = idle;
@@ -152,6 +153,9 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             station.figures.pulled(Pulled::Lost);
             station.figures.upstream_lost(&went.to_string());
             tracing::warn!(mount = station.path, error = %went, "lost the upstream; listeners stay while it is tried again");
+        } else if matches!(went, Ended::Upstream(_)) && said != went.to_string() {
+            said = went.to_string();
+            tracing::warn!(mount = station.path, error = %went, "no stream; it is tried again");
         } else {
             tracing::debug!(mount = station.path, error = %went, "no stream");
         }

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use icecast_ext_client::trust;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 
 use crate::config::Upstream;
 use crate::overlay::Ledger;
@@ -17,6 +21,8 @@ use crate::stream::Stream;
 pub(crate) const STATS: &str = "/status-json.xsl";
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(3);
+/// How long TLS may take then.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How old the list of mounts may be, for what is on it.
 const FRESH: Duration = Duration::from_secs(1);
 /// How old it may be for what is not: a new mount is asked for at once.
@@ -43,6 +49,9 @@ pub(crate) enum UpstreamError {
     /// It does not answer.
     #[error("the upstream does not answer: {0}")]
     Down(String),
+    /// It answers, and TLS with it comes to nothing.
+    #[error("no TLS with the upstream: {0}")]
+    Tls(String),
     /// It is ourselves (R-RELAY-7).
     #[error(
         "the upstream leads back to this relay: look at `upstream` of every relay of the chain (R-RELAY-7)"
@@ -67,15 +76,22 @@ pub(crate) struct Origin {
     server: Upstream,
     via: String,
     http: reqwest::Client,
+    tls: Arc<ClientConfig>,
     mounts: Mutex<Option<(Instant, Mounts)>>,
     ledger: Ledger,
 }
 
 impl Origin {
     pub(crate) fn new(server: Upstream, via: String) -> anyhow::Result<Self> {
-        // Of several, the first counts: an error says that there is one.
+        // For all others that speak TLS. Of several, the first counts: an error says that there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls = if server.tls {
+            trust::config(server.ca.as_deref()).context("upstream-ca")?
+        } else {
+            trust::nobody()?
+        };
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
             .no_proxy()
             .connect_timeout(CONNECT)
             .timeout(Duration::from_secs(5))
@@ -87,6 +103,7 @@ impl Origin {
             server,
             via,
             http,
+            tls: Arc::new(tls),
             mounts: Mutex::new(None),
             ledger: Ledger::default(),
         })
@@ -115,7 +132,9 @@ impl Origin {
     /// A new connection.
     pub(crate) async fn connect(&self) -> Result<Stream, UpstreamError> {
         self.ledger.made();
-        let connecting = TcpStream::connect((self.server.host.as_str(), self.server.port));
+        // An IPv6 address stands in brackets in a URL.
+        let host = self.server.host.trim_matches(['[', ']']);
+        let connecting = TcpStream::connect((host, self.server.port));
         let stream = match tokio::time::timeout(CONNECT, connecting).await {
             Err(_) => {
                 return Err(UpstreamError::Down(format!(
@@ -134,7 +153,29 @@ impl Origin {
         if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&probes) {
             tracing::debug!(%error, "no keepalive on an upstream connection");
         }
-        Ok(stream.into())
+        if !self.server.tls {
+            return Ok(stream.into());
+        }
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| UpstreamError::Tls(format!("{host} is no name for a certificate")))?;
+        let handshake = TlsConnector::from(self.tls.clone()).connect(name, stream);
+        match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Err(_) => Err(UpstreamError::Tls(format!("none within {HANDSHAKE:?}"))),
+            Ok(Err(error)) => Err(self.failure(&error, error.to_string())),
+            Ok(Ok(stream)) => Ok(Box::new(stream).into()),
+        }
+    }
+
+    /// Why there was no answer, in words that say what to do.
+    fn failure(
+        &self,
+        error: &(dyn std::error::Error + 'static),
+        otherwise: String,
+    ) -> UpstreamError {
+        match trust::remedy(error, &self.server.host, "upstream-ca") {
+            Some(remedy) => UpstreamError::Tls(remedy),
+            None => UpstreamError::Down(otherwise),
+        }
     }
 
     /// What `path` is. Those who ask meanwhile wait for one answer.
@@ -188,7 +229,10 @@ impl Origin {
     }
 
     async fn fetch(&self) -> Mounts {
-        let down = |error: reqwest::Error| UpstreamError::Down(error.without_url().to_string());
+        let down = |error: reqwest::Error| {
+            let error = error.without_url();
+            self.failure(&error, error.to_string())
+        };
         let url = format!("{}{STATS}", self.server.base());
         self.ledger.made();
         let mut answer = self

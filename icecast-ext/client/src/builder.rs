@@ -1,5 +1,6 @@
 //! Relays and options.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use icecast_ext_core::client::{Client, Options, Start};
@@ -84,6 +85,12 @@ impl Builder {
     /// Obeys `HTTP_PROXY` and its like. Default: no.
     pub fn proxies_from_environment(mut self, obey: bool) -> Self {
         self.http.proxies = obey;
+        self
+    }
+
+    /// Trusts the authorities in this file (PEM) besides the machine's, and its certificates as servers' own.
+    pub fn trust(mut self, ca: impl Into<PathBuf>) -> Self {
+        self.http.ca = Some(ca.into());
         self
     }
 

@@ -1,5 +1,6 @@
 //! Requests over reqwest.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use url::Url;
 
-use crate::Error;
+use crate::{Error, trust};
 
 /// Redirects followed for one request (R-SEC-8).
 const MAX_REDIRECTS: usize = 5;
@@ -23,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
     /// Obey the proxies that the environment names.
     pub(crate) proxies: bool,
+    /// Further authorities.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -30,6 +33,7 @@ impl Default for Options {
         Self {
             connect_timeout: Duration::from_secs(3),
             proxies: false,
+            ca: None,
         }
     }
 }
@@ -59,6 +63,10 @@ impl Http {
             // Somebody else may have been faster, which is as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
+        if let Some(ca) = &options.ca {
+            let client = builder(options).tls_backend_preconfigured(trust::config(Some(ca))?);
+            return client.build().map(Self).map_err(Error::Http);
+        }
         let client = builder(options).build().or_else(|error| {
             tracing::warn!(%error, "no root certificates: https relays cannot be used");
             builder(options).tls_certs_only([]).build()
@@ -70,7 +78,14 @@ impl Http {
     pub(crate) fn send(&self, request: &Request) -> Pending {
         let sent = self.0.get(&request.url).headers(fields(request)).send();
         Box::pin(async move {
-            let response = sent.await.map_err(|error| reason(error.without_url()))?;
+            let response = sent.await.map_err(|error| {
+                let host = error
+                    .url()
+                    .and_then(|url| url.host_str().map(str::to_owned));
+                let error = error.without_url();
+                trust::remedy(&error, host.as_deref().unwrap_or_default(), "--ca")
+                    .unwrap_or_else(|| reason(error))
+            })?;
             Ok(Answer {
                 status: response.status().as_u16(),
                 url: response.url().to_string(),

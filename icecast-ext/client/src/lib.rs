@@ -35,6 +35,7 @@ mod builder;
 mod http;
 mod listener;
 mod reader;
+pub mod trust;
 
 pub use builder::Builder;
 pub use icecast_ext_core::address::{Epoch, Offset, Position};
@@ -55,6 +56,9 @@ pub enum Error {
     /// reqwest cannot be set up.
     #[error("the HTTP client cannot be set up: {0}")]
     Http(#[source] reqwest::Error),
+    /// The authorities that were named cannot be trusted.
+    #[error(transparent)]
+    Trust(#[from] trust::TrustError),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(#[source] getrandom::Error),

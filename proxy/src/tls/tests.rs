@@ -1,6 +1,11 @@
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
+use icecast_ext_client::trust;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
@@ -89,4 +94,87 @@ fn changed_files_are_taken_when_they_are_whole_and_bad_ones_are_not() {
     std::fs::remove_file(&files.chain).unwrap();
     assert!(!certificates.reload(&[files]));
     assert_eq!(in_use(), after);
+}
+
+/// What a handshake between the two comes to, at the client.
+fn handshake(client: rustls::ClientConfig, name: &str, files: &CertificateFiles) -> io::Result<()> {
+    let chain = CertificateDer::pem_file_iter(&files.chain).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            chain.map(Result::unwrap).collect(),
+            PrivateKeyDer::from_pem_file(&files.key).unwrap(),
+        )
+        .unwrap();
+    let (mut ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut server = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let _ = server.complete_io(&mut theirs);
+    });
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+    let shaken = client.complete_io(&mut ours);
+    drop(ours);
+    server.join().unwrap();
+    shaken.map(drop)
+}
+
+#[test]
+fn an_upstream_is_trusted_by_its_authority_and_name_or_by_itself_and_else_it_is_said_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let authority_key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = parameters.self_signed(&authority_key).unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let issuer = Issuer::new(parameters.clone(), authority_key);
+    let signed = |file: &str, years: i32| {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(years, 1, 1);
+        let files = CertificateFiles {
+            chain: dir.path().join(format!("{file}.pem")),
+            key: dir.path().join(format!("{file}.key")),
+        };
+        let made = parameters.signed_by(&key, &issuer).unwrap();
+        std::fs::write(&files.chain, made.pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    };
+    let (good, old) = (signed("good", 4000), signed("old", 2020));
+    let (own, _) = write(dir.path(), "own", &["b.example"]);
+    // As `openssl req -x509` makes it: an authority, without a name.
+    let by_hand = CertificateFiles {
+        chain: ca.clone(),
+        key: dir.path().join("ca.key"),
+    };
+    std::fs::write(&by_hand.key, issuer.key().serialize_pem()).unwrap();
+    let tried = |ca: &Path, name: &str, server: &CertificateFiles| {
+        let client = trust::config(Some(ca)).unwrap();
+        handshake(client, name, server)
+            .err()
+            .map(|error| trust::remedy(&error, name, "upstream-ca").unwrap())
+    };
+    for (ca, name, server, says) in [
+        (&ca, "a.example", &good, None),
+        (&ca, "b.example", &good, Some("not for b.example")),
+        (&ca, "a.example", &old, Some("has ended")),
+        (&ca, "b.example", &own, Some("into upstream-ca")),
+        (&own.chain, "b.example", &own, None),
+        (&own.chain, "other.example", &own, None),
+        (&own.chain, "a.example", &good, Some("into upstream-ca")),
+        (&ca, "c.example", &by_hand, None),
+    ] {
+        let said = tried(ca, name, server);
+        match says {
+            None => assert_eq!(said, None, "{name} {server:?}"),
+            Some(says) => assert!(said.as_ref().unwrap().contains(says), "{said:?}"),
+        }
+    }
+    let error = trust::config(Some(&good.key)).unwrap_err();
+    assert!(error.to_string().contains("no certificate"), "{error:#}");
 }
