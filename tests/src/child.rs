@@ -57,6 +57,11 @@ impl Child {
         matches!(self.inner.try_wait(), Ok(None))
     }
 
+    /// Its exit code, once it has ended by itself.
+    pub fn code(&mut self) -> Option<i32> {
+        self.inner.try_wait().ok().flatten()?.code()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) {
         // Both fail only if it is gone already.

@@ -19,6 +19,8 @@
 //! | [`feed`] | relay frames, right and wrong |
 //! | [`heard`] | the resuming client, and everything it tells |
 //! | [`truth`] | slices, hashes, the first difference, does it decode |
+//! | [`disk`] | a small disk that gets full or read-only |
+//! | [`manager`] | a service manager that listens to what it is told |
 //! | [`debian`] | a clean Debian with a systemd of its own, for the package |
 //! | [`child`], [`port`], [`wait`], [`chance`] | processes that end with the test, free ports, conditions, seeded randomness |
 //!
@@ -28,6 +30,7 @@ pub mod chance;
 pub mod child;
 pub mod cutter;
 pub mod debian;
+pub mod disk;
 pub mod encoder;
 pub mod feed;
 pub mod heard;
@@ -35,6 +38,7 @@ pub mod hooks;
 pub mod http;
 pub mod icecast;
 pub mod icy;
+pub mod manager;
 pub mod metadata;
 pub mod port;
 pub mod proxy;

@@ -55,6 +55,10 @@ pub struct Setup {
     pub config: String,
     /// Further flags.
     pub flags: Vec<String>,
+    /// A command in front of the binary, such as `env A=B`.
+    pub wrap: Vec<String>,
+    /// Leaves `--listen` out.
+    pub given: bool,
 }
 
 /// A running proxy. Killed when dropped; its log is printed if the test failed.
@@ -132,6 +136,11 @@ impl Proxy {
         self.child.as_mut().is_some_and(Child::runs)
     }
 
+    /// Its exit code, once it has ended by itself.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.as_mut()?.code()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -154,8 +163,11 @@ impl Proxy {
     /// If it does not listen within 10 s.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
-        let mut args = vec![binary().display().to_string(), "serve".to_owned()];
-        args.extend(["--listen".to_owned(), self.addr.to_string()]);
+        let mut args = self.setup.wrap.clone();
+        args.extend([binary().display().to_string(), "serve".to_owned()]);
+        if !self.setup.given {
+            args.extend(["--listen".to_owned(), self.addr.to_string()]);
+        }
         if let Some(upstream) = &self.setup.upstream {
             args.extend(["--upstream".to_owned(), upstream.clone()]);
         }
