@@ -114,6 +114,7 @@ async fn look(arguments: &Arguments) -> anyhow::Result<Report> {
 
     let mut section = Section::new("addresses");
     machine::ports(&config, &mut section);
+    machine::certificates(&config, &mut section);
     report.sections.push(section);
 
     let mut section = Section::new("this machine");

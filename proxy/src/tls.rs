@@ -18,6 +18,7 @@ use crate::figures::Figures;
 use crate::stream::Stream;
 
 pub(crate) use certificates::Certificates;
+pub(crate) use table::look;
 
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);

@@ -14,6 +14,7 @@
 //! | [`cutter`] | a wire that is cut where the test says |
 //! | [`http`] | requests and answers as bytes; no parser shared with the product |
 //! | [`tap`] | a listener that records everything |
+//! | [`crowd`] | thousands of stock listeners, each checked byte by byte |
 //! | [`icy`] | metadata blocks out of a recorded body |
 //! | [`stage`] | Icecast, the proxy, and somebody who listens all the while |
 //! | [`feed`] | relay frames, right and wrong |
@@ -28,6 +29,7 @@
 
 pub mod chance;
 pub mod child;
+pub mod crowd;
 pub mod cutter;
 pub mod debian;
 pub mod disk;

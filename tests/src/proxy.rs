@@ -157,6 +157,15 @@ impl Proxy {
         Ok(child.signal(name)?)
     }
 
+    /// Writes another configuration file, which a SIGHUP makes it read. It must have been started with one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn rewrite(&mut self, config: &str) -> Result<()> {
+        config.clone_into(&mut self.setup.config);
+        Ok(std::fs::write(self.scratch.file("config.toml"), config)?)
+    }
+
     /// Starts it again, on the same port and state.
     ///
     /// # Errors

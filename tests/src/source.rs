@@ -194,6 +194,12 @@ impl Streaming {
         self.sent.lock().expect("no panic while held").clone()
     }
 
+    /// Everything it has sent and will send, as it grows: a byte is here before it goes out.
+    #[must_use]
+    pub fn truth(&self) -> Arc<Mutex<Vec<u8>>> {
+        Arc::clone(&self.sent)
+    }
+
     /// Whether the server has closed it.
     #[must_use]
     pub fn ended(&self) -> bool {

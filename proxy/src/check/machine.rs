@@ -11,6 +11,9 @@ use crate::config::Config;
 /// The journals of a few mounts, bytes: with less free the disk is as good as full.
 const LITTLE_SPACE: u64 = 256 << 20;
 
+/// A certificate that ends sooner is a warning: days.
+const SOON: u64 = 14;
+
 /// Bytes of memory; `None` if it is not known.
 pub(super) fn memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -123,6 +126,50 @@ fn state(dir: &Path, section: &mut Section) {
             format!("{name}: its free space is not known: {error}"),
             "",
         ),
+    }
+}
+
+/// Certificates: whether they can be used, for which names, and how long.
+pub(super) fn certificates(config: &Config, section: &mut Section) {
+    let tls = config.listen.iter().any(|bind| bind.tls);
+    for files in &config.certificates {
+        let chain = files.chain.display().to_string();
+        let renew = "renew it (certbot renew); new files are noticed without a reload";
+        match crate::tls::look(files) {
+            Err(error) if tls => section.error(
+                "certificate",
+                format!("{error:#}"),
+                "listen-tls cannot be opened without it",
+            ),
+            Err(error) => section.warn(
+                "certificate",
+                format!("{error:#}"),
+                "it is not used, as there is no listen-tls",
+            ),
+            Ok((names, ends)) => {
+                let names = if names.is_empty() {
+                    "no name".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                match ends.duration_since(std::time::SystemTime::now()) {
+                    Err(_) => section.error(
+                        "certificate",
+                        format!("{chain}: {names}; it has ended"),
+                        renew,
+                    ),
+                    Ok(left) => {
+                        let days = left.as_secs() / 86_400;
+                        let says = format!("{chain}: {names}; {days} days left");
+                        if days < SOON {
+                            section.warn("certificate", says, renew)
+                        } else {
+                            section.ok("certificate", says)
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

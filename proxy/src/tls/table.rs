@@ -152,6 +152,13 @@ impl Certificate {
     }
 }
 
+/// A certificate's names and its end, for who only wants to look; or what to do about files that cannot be used.
+pub(crate) fn look(files: &CertificateFiles) -> anyhow::Result<(Vec<String>, SystemTime)> {
+    let provider = rustls::crypto::ring::default_provider();
+    let certificate = Certificate::read(files, &provider)?;
+    Ok((certificate.names, certificate.ends))
+}
+
 fn dns(names: &[GeneralName<'_>]) -> Vec<String> {
     let name = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
