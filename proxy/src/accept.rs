@@ -2,15 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use icecast_ext_core::field::From;
 use icecast_ext_core::head::{Method, Request};
 use tokio::net::TcpStream;
 
+use crate::accesslog::Line;
 use crate::admission::{self, Asking};
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::connection::{self, Connection};
+use crate::entrance::{self, Shut};
+use crate::limits::Connected;
 use crate::overlay::{Ask, Subject};
 use crate::route::{Judged, Route};
 use crate::server::Server;
@@ -34,10 +38,22 @@ impl Server {
                 Ok((stream, peer)) => {
                     self.figures.connections.one();
                     let server = self.clone();
+                    let place = match self.let_in(peer) {
+                        Ok(place) => place,
+                        Err(Shut::Banned) => continue,
+                        // Without its handshake a client that wants TLS could not read why.
+                        Err(Shut::Limited(_)) if tls => continue,
+                        Err(Shut::Limited(limited)) => {
+                            self.tasks.spawn(async move {
+                                entrance::turn_away(stream.into(), &limited).await
+                            });
+                            continue;
+                        }
+                    };
                     let connection = self.connections.track_future(async move {
                         tokio::select! {
                             () = server.stop.cancelled() => {}
-                            () = server.serve(stream, peer, tls) => {}
+                            () = server.serve(stream, peer, tls, place) => {}
                         }
                     });
                     self.tasks.spawn(connection);
@@ -52,7 +68,13 @@ impl Server {
         }
     }
 
-    async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+    async fn serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        tls: bool,
+        place: Connected,
+    ) {
         if let Some(upstream) = &self.upstream {
             upstream.ledger().accepted();
         }
@@ -68,7 +90,8 @@ impl Server {
         let Some(stream) = stream else {
             return;
         };
-        let Some(connection) = connection::read(stream, peer, &self.figures).await else {
+        let Some(mut connection) = connection::read(stream, peer, place, &self.figures).await
+        else {
             return;
         };
         let bytes = connection.buffer.clone().freeze();
@@ -83,10 +106,14 @@ impl Server {
             onward,
         } = match self.judge(&request) {
             Ok(judged) => judged,
-            Err(answer) => return self.refuse(connection, &request, &answer).await,
+            Err(answer) => return self.refuse(connection, &request, &caller, &answer).await,
         };
+        let resumes = asked.is_some_and(|asked| matches!(asked.from, From::At(_)));
+        if let Err(answer) = self.let_ask(&mut connection, &caller, resumes) {
+            return self.reply(connection, &request, &caller, &answer).await;
+        }
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
-            return origin::serve(self, connection, &request, length, &target).await;
+            return origin::serve(self, connection, &request, &caller, length, &target).await;
         }
         let path = request.target.split('?').next().unwrap_or_default();
         let onward = match onward {
@@ -111,7 +138,7 @@ impl Server {
                 )
                 .await;
             }
-            Route::Answer(answer) => self.refuse(connection, &request, &answer).await,
+            Route::Answer(answer) => self.refuse(connection, &request, &caller, &answer).await,
             Route::Tunnel => {
                 let Some(upstream) = &self.upstream else {
                     return;
@@ -128,23 +155,59 @@ impl Server {
                     return overlay::serve(&ask, subject, connection).await;
                 }
                 self.figures.tunnelled.one();
-                tunnel::carry(connection, length, &bytes, &onward, upstream, &caller).await;
+                let since = connection.since;
+                let carried =
+                    tunnel::carry(connection, length, &bytes, &onward, upstream, &caller).await;
+                self.note(&caller, since, carried.status, carried.bytes);
             }
         }
     }
 
     /// An answer that is an error, with its line in the log.
-    async fn refuse(&self, connection: Connection, request: &Request<'_>, answer: &Answer) {
-        self.figures.answered(answer.status());
+    async fn refuse(
+        &self,
+        connection: Connection,
+        request: &Request<'_>,
+        caller: &Caller,
+        answer: &Answer,
+    ) {
         // Without the query, which may hold credentials.
         let path = request.target.split('?').next().unwrap_or_default();
         tracing::info!(peer = %connection.peer, method = request.method.as_str(), path, status = answer.status(), why = answer.body().trim_end(), "answered");
-        answer
-            .send(
-                connection.stream,
-                request.version,
-                request.method == Method::Head,
-            )
+        self.reply(connection, request, caller, answer).await;
+    }
+
+    /// Sends an answer; the access log has its line.
+    pub(crate) async fn reply(
+        &self,
+        connection: Connection,
+        request: &Request<'_>,
+        caller: &Caller,
+        answer: &Answer,
+    ) {
+        self.figures.answered(answer.status());
+        let since = connection.since;
+        let head_only = request.method == Method::Head;
+        let bytes = answer
+            .send(connection.stream, request.version, head_only)
             .await;
+        self.note(caller, since, Some(answer.status()), bytes);
+    }
+
+    /// A line in the access log, for a request that is over. None without a status: nobody was answered.
+    pub(crate) fn note(&self, caller: &Caller, since: SystemTime, status: Option<u16>, bytes: u64) {
+        let Some(status) = status else { return };
+        let end = SystemTime::now();
+        self.access_log.write(&Line {
+            address: caller.address,
+            user: caller.user.as_deref(),
+            end,
+            request: &caller.line,
+            status,
+            bytes,
+            referer: &caller.referer,
+            agent: &caller.agent,
+            lasted: end.duration_since(since).unwrap_or_default(),
+        });
     }
 }

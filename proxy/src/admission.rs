@@ -20,6 +20,7 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::config::{Admission as Mode, MountOptions};
 use crate::connection::Connection;
+use crate::figures::Limit;
 use crate::server::Server;
 use crate::station::Station;
 use crate::upstream::Listed;
@@ -189,7 +190,7 @@ pub(crate) async fn admit(
     let mut connection = connection;
     if asks(mode) {
         let said = verdict::ask(server, station, asking).await;
-        let held = verdict::answered(station, connection, asking, said).await?;
+        let held = verdict::answered(server, station, connection, asking, said).await?;
         connection = held.0;
         if mode == Mode::Shadow && method == Method::Get {
             permit.shadow = Some(held.1);
@@ -210,9 +211,11 @@ pub(crate) async fn admit(
             Err(answer) => {
                 let Caller { address, .. } = asking.caller;
                 tracing::info!(%address, mount = station.path, status = answer.status(), why = answer.body().trim_end(), "answered");
-                answer
-                    .send(connection.stream, asking.request.version, false)
-                    .await;
+                server.figures.limited(Limit::MaxListeners);
+                let Asking {
+                    request, caller, ..
+                } = asking;
+                server.reply(connection, request, caller, &answer).await;
                 return None;
             }
         }

@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stream::Stream;
 
+use crate::limits::{Limited, What};
+
 /// A whole answer. Its body is one line that says what to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -30,6 +32,8 @@ pub(crate) fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         411 => "Length Required",
         412 => "Precondition Failed",
+        414 => "URI Too Long",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
@@ -97,6 +101,24 @@ impl Answer {
         Self::new(503, format!("{why}; try again\n")).field("Retry-After", "2")
     }
 
+    /// 429 to an address that asks for too much, 503 if we are full (R-SEC-9).
+    pub(crate) fn limited(limited: &Limited) -> Self {
+        let (status, why) = match limited.what {
+            What::Connections => (429, "too many connections from your address"),
+            What::Joins => (429, "too many requests from your address"),
+            What::Resumes => (429, "your address resumes too often"),
+            What::Window => (429, "your address has had too much of the back buffer"),
+            What::Listeners | What::Descriptors => (503, "this server is full"),
+        };
+        let seconds = limited.seconds();
+        let mut answer = Self::new(status, format!("{why}: come back in {seconds} s\n"))
+            .field("Retry-After", seconds.to_string());
+        for (name, value) in CORS {
+            answer = answer.field(name, value);
+        }
+        answer
+    }
+
     /// 401 with the challenge that Icecast sends.
     pub(crate) fn unauthorized() -> Self {
         Self::new(401, "You need to authenticate\n")
@@ -138,16 +160,13 @@ impl Answer {
     }
 
     /// Sends it and ends the connection, so that the peer reads it even if it was still sending.
-    pub(crate) async fn send(&self, mut stream: Stream, asked: Version, head_only: bool) {
-        if stream
-            .write_all(&self.encode(asked, head_only))
-            .await
-            .is_err()
-            || stream.shutdown().await.is_err()
-        {
-            return;
+    /// Returns how many bytes that are.
+    pub(crate) async fn send(&self, mut stream: Stream, asked: Version, head_only: bool) -> u64 {
+        let bytes = self.encode(asked, head_only);
+        if stream.write_all(&bytes).await.is_ok() && stream.shutdown().await.is_ok() {
+            drain(&mut stream).await;
         }
-        drain(&mut stream).await;
+        bytes.len() as u64
     }
 }
 

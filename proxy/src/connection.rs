@@ -1,7 +1,7 @@
 //! A client's connection up to the end of its request head.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use icecast_ext_core::head::{HeadError, MAX_HEAD, Request, Version};
@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::answer::Answer;
 use crate::figures::Figures;
+use crate::limits::Connected;
 use crate::stream::Stream;
 
 /// A head that takes longer is answered 408 and closed (R-HTTP-7).
@@ -18,6 +19,10 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
+    /// When it was accepted.
+    pub(crate) since: SystemTime,
+    /// Its place among all, and those of its address.
+    pub(crate) place: Connected,
     /// The head, and what came after it.
     pub(crate) buffer: BytesMut,
 }
@@ -26,8 +31,10 @@ pub(crate) struct Connection {
 pub(crate) async fn read(
     mut stream: Stream,
     peer: SocketAddr,
+    place: Connected,
     figures: &Figures,
 ) -> Option<Connection> {
+    let since = SystemTime::now();
     let mut buffer = BytesMut::with_capacity(1024);
     let reading = async {
         loop {
@@ -48,6 +55,8 @@ pub(crate) async fn read(
             return Some(Connection {
                 stream,
                 peer,
+                since,
+                place,
                 buffer,
             });
         }

@@ -37,7 +37,6 @@ impl Count {
 
 /// Limits that can be hit, in the order of [`Figures::limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "hit by the rooms that limit")]
 pub(crate) enum Limit {
     Listeners,
     Connections,
@@ -48,10 +47,11 @@ pub(crate) enum Limit {
     MaxListeners,
     Banned,
     Held,
+    OpenFiles,
 }
 
 /// Their names.
-pub(crate) const LIMITS: [&str; 9] = [
+pub(crate) const LIMITS: [&str; 10] = [
     "listeners",
     "connections-per-address",
     "joins-per-second",
@@ -61,6 +61,7 @@ pub(crate) const LIMITS: [&str; 9] = [
     "max-listeners",
     "banned",
     "held",
+    "open-files",
 ];
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -121,7 +122,6 @@ impl Figures {
     }
 
     /// A stranger wanted more than it may have. Told by [`Figures::flush`].
-    #[expect(dead_code, reason = "for the rooms that limit")]
     pub(crate) fn limited(&self, limit: Limit) {
         self.limits[limit as usize].one();
     }

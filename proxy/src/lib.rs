@@ -7,10 +7,12 @@
 //! and `admin` shows it all.
 
 mod accept;
+mod accesslog;
 mod admin;
 mod admission;
 mod answer;
 mod audience;
+mod bans;
 mod caller;
 pub mod check;
 mod clock;
@@ -18,10 +20,13 @@ pub mod config;
 mod connection;
 pub mod demo;
 mod drain;
+mod entrance;
 mod events;
 mod figures;
 mod gate;
+mod house;
 pub mod icecast_xml;
+mod limits;
 pub mod listen;
 mod listener;
 mod notify;

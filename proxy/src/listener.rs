@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use icecast_ext_core::address::Position;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::field::{From, Resume, StreamOffset, encode_duplicates};
 use icecast_ext_core::frame::MEDIA_TYPE;
@@ -16,8 +17,11 @@ use tokio::time::Instant;
 
 use crate::admission::Permit;
 use crate::answer::{Answer, CORS, date, version};
+use crate::audience::{Joining, Places};
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::figures::Limit;
+use crate::limits::{Limited, Seat};
 use crate::overlay;
 use crate::server::Server;
 use crate::station::{Station, Supply};
@@ -76,8 +80,8 @@ pub(crate) async fn serve(
 ) {
     let resume = asked.unwrap_or(Resume::LIVE);
     if request.method == Method::Options {
-        return preflight()
-            .send(connection.stream, request.version, false)
+        return server
+            .reply(connection, request, caller, &preflight())
             .await;
     }
     let tier = if accepts_feed(request) {
@@ -87,6 +91,12 @@ pub(crate) async fn serve(
     } else {
         Tier::Stock
     };
+    let mut seat = None;
+    if request.method == Method::Get
+        && let Some(session) = resume.session
+    {
+        seat = server.audience.take_seat(&station.path, session);
+    }
     let start = match decide(server, station, tier, asked).await {
         Ok(start) => start,
         Err(refusal) => {
@@ -96,15 +106,16 @@ pub(crate) async fn serve(
                 Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
                 refusal => Answer::precondition(refusal, station.mount.window()),
             };
-            return answer
-                .send(
-                    connection.stream,
-                    request.version,
-                    request.method == Method::Head,
-                )
-                .await;
+            return server.reply(connection, request, caller, &answer).await;
         }
     };
+    if request.method == Method::Get
+        && let Err(limited) = take_room(server, station, caller, start.at, &mut seat)
+    {
+        server.say(&limited, caller.address);
+        let answer = Answer::limited(&limited);
+        return server.reply(connection, request, caller, &answer).await;
+    }
     let session = match tier {
         Tier::Aware if request.method != Method::Head => crate::random_session().ok(),
         _ => None,
@@ -144,7 +155,18 @@ pub(crate) async fn serve(
         _ => Kind::Plain,
     };
     station.figures.admitted(caller, kind, aware, &start);
-    let id = server.audience.admitted(caller, &station.path, kind);
+    let id = server.audience.admitted(Joining {
+        caller,
+        mount: &station.path,
+        kind,
+        session,
+        previous: resume.session,
+        keep: station.mount.config().window,
+        places: Places {
+            connection: Some(connection.place),
+            seat,
+        },
+    });
     let admission = Admission {
         socket,
         mount: station.mount.clone(),
@@ -156,12 +178,32 @@ pub(crate) async fn serve(
     };
     let admit = || server.engine.admit(admission);
     if let Err(error) = permit.served(station, id, session, admit) {
+        server.audience.forget(id);
         return tracing::warn!(peer = %connection.peer, mount = station.path, %error, "a listener could not be admitted");
     }
     if let Some(upstream) = &server.upstream {
         let listeners = overlay::listeners(server, station);
         upstream.ledger().joined(&station.path, listeners);
     }
+}
+
+/// Room for one more, unless it has it already; and for what it has to catch up with.
+fn take_room(
+    server: &Server,
+    station: &Station,
+    caller: &Caller,
+    at: Position,
+    seat: &mut Option<Seat>,
+) -> Result<(), Limited> {
+    let now = std::time::Instant::now();
+    if seat.is_none() {
+        *seat = Some(server.limits.listener(now)?);
+    }
+    if caller.limited {
+        let bytes = station.behind_live(at);
+        server.limits.window(caller.address, bytes, now)?;
+    }
+    Ok(())
 }
 
 /// Where the answer starts; a position that is nearly there is waited for (R-AHEAD-1), by no more than [`MAX_HELD`]
@@ -181,6 +223,7 @@ async fn decide(
         return first;
     }
     let Ok(_place) = server.held.try_acquire() else {
+        server.figures.limited(Limit::Held);
         return Err(Refusal::Empty);
     };
     let deadline = Instant::now() + HOLD;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, version};
+use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::figures::Pulled;
 use crate::server::Server;
@@ -33,11 +34,20 @@ pub(crate) async fn serve(
     server: &Arc<Server>,
     connection: Connection,
     request: &Request<'_>,
+    caller: &Caller,
     head_length: usize,
     target: &Target<'_>,
 ) {
     if matches!(request.method, Method::Put | Method::Source) {
-        return source(server, connection, request, head_length, &target.path).await;
+        return source(
+            server,
+            connection,
+            request,
+            caller,
+            head_length,
+            &target.path,
+        )
+        .await;
     }
     let answer = match target.path.as_str() {
         STATS => status(server, request),
@@ -48,13 +58,7 @@ pub(crate) async fn serve(
     } else {
         tracing::warn!(peer = %connection.peer, path = target.path, status = answer.status(), "refused");
     }
-    answer
-        .send(
-            connection.stream,
-            request.version,
-            request.method == Method::Head,
-        )
-        .await;
+    server.reply(connection, request, caller, &answer).await;
 }
 
 fn authorized(server: &Server, request: &Request<'_>) -> bool {
@@ -79,6 +83,7 @@ async fn source(
     server: &Arc<Server>,
     mut connection: Connection,
     request: &Request<'_>,
+    caller: &Caller,
     head_length: usize,
     path: &str,
 ) {
@@ -94,20 +99,18 @@ async fn source(
     };
     if let Some(answer) = refusal {
         tracing::warn!(%peer, path, status = answer.status(), "refused a source");
-        return answer.send(connection.stream, request.version, false).await;
+        return server.reply(connection, request, caller, &answer).await;
     }
     if server.stations.get(path).is_none() && server.stations.len() >= server.max_mounts() {
         tracing::error!(%peer, path, "too many mounts (limits.mounts): a source is refused");
-        return Answer::unavailable("too many mounts")
-            .send(connection.stream, request.version, false)
-            .await;
+        let answer = Answer::unavailable("too many mounts");
+        return server.reply(connection, request, caller, &answer).await;
     }
     let station = server.station(path);
     let Some(_seat) = station.take_seat() else {
         tracing::warn!(%peer, path, "refused a second source");
-        return Answer::new(403, "Mountpoint in use\n")
-            .send(connection.stream, request.version, false)
-            .await;
+        let answer = Answer::new(403, "Mountpoint in use\n");
+        return server.reply(connection, request, caller, &answer).await;
     };
     let greeting = match (request.method, request.expects_continue()) {
         (Method::Put, true) => format!("{} 100 Continue\r\n\r\n", version(request.version)),
@@ -144,13 +147,14 @@ async fn source(
     tracing::info!(%peer, path, why, "the source has gone");
     station.figures.pulled(Pulled::Lost);
     station.figures.upstream_lost(why);
+    let mut said = greeting.len() as u64;
     if request.method == Method::Put {
-        let _ = connection
-            .stream
-            .write_all(&Answer::new(200, "").encode(request.version, false))
-            .await;
+        let farewell = Answer::new(200, "").encode(request.version, false);
+        let _ = connection.stream.write_all(&farewell).await;
         let _ = connection.stream.shutdown().await;
+        said += farewell.len() as u64;
     }
+    server.note(caller, connection.since, Some(200), said);
     station.mount.end();
     lost(server, &station);
 }

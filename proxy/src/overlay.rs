@@ -128,14 +128,13 @@ pub(crate) async fn serve(ask: &Ask<'_>, subject: Subject, mut connection: Conne
     match outcome {
         Outcome::Refused(answer) => {
             tracing::info!(address = %caller.address, path, status = answer.status(), why = answer.body().trim_end(), "answered");
-            let head_only = request.method == Method::Head;
-            return answer
-                .send(connection.stream, request.version, head_only)
-                .await;
+            return ask.server.reply(connection, request, caller, &answer).await;
         }
         Outcome::AsIs(reply) => {
             tracing::info!(address = %caller.address, path, status = reply.head.status(), "tunnelled");
-            reply.pass_on(client).await;
+            let status = reply.head.status();
+            let bytes = reply.pass_on(client).await;
+            ask.server.note(caller, connection.since, status, bytes);
         }
         Outcome::Changed(head, body) => {
             tracing::info!(address = %caller.address, path, status = head.status(), "overlaid");
@@ -143,6 +142,9 @@ pub(crate) async fn serve(ask: &Ask<'_>, subject: Subject, mut connection: Conne
             bytes.extend_from_slice(&body.unwrap_or_default());
             // The client may have left by now.
             let _ = client.send(&bytes).await;
+            let sent = bytes.len() as u64;
+            ask.server
+                .note(caller, connection.since, head.status(), sent);
         }
     }
     let _ = client.shutdown().await;
@@ -305,7 +307,7 @@ fn list(ask: &Ask<'_>, document: &[u8]) -> Option<Vec<u8>> {
         let visits = station
             .map(|station| server.audience.of(&station.path))
             .unwrap_or_default();
-        let mut rows: Vec<Row> = visits.iter().map(row).collect();
+        let mut rows: Vec<Row> = visits.iter().map(|visit| row(visit)).collect();
         rows.sort_by_key(|row| row.id);
         rows
     };

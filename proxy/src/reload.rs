@@ -9,7 +9,7 @@ use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Options};
 use crate::server::Server;
-use crate::{notify, origin};
+use crate::{house, notify, origin};
 
 /// Open or in use already: changing them takes a new process.
 const FIXED: [&str; 9] = [
@@ -56,6 +56,12 @@ pub(crate) async fn watch(
                 tracing::error!("not reloaded, the configuration stays as it was: {problems}");
             }
             Err(error) => tracing::error!(%error, "not reloaded"),
+        }
+        // Whatever became of the configuration: the log may have been rotated.
+        let all = server.clone();
+        let followed = tokio::task::spawn_blocking(move || house::follow(&all)).await;
+        if let Err(error) = followed {
+            tracing::error!(%error, "the address lists and the access log are as they were");
         }
         notify::ready(&notify::summary(&server));
     }

@@ -8,6 +8,7 @@ use icecast_ext_core::head::{Method, Request, Target};
 use crate::admission;
 use crate::answer::Answer;
 use crate::config::Admission as Mode;
+use crate::figures::Limit;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::{Listed, Origin, STATS, UpstreamError};
@@ -137,6 +138,7 @@ impl Server {
         }
         let most = self.max_mounts();
         if self.stations.len() >= most {
+            self.figures.limited(Limit::Mounts);
             tracing::error!(path, "over {most} mounts (limits.mounts): tunnelled");
             return Ok(None);
         }

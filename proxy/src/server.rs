@@ -1,6 +1,7 @@
 //! What the rooms share: configuration, loops, stations, listeners.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use icecast_ext_delivery::{Ended, Engine, EngineConfig, Journal, MountConfig, Reason};
@@ -8,15 +9,18 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accesslog::AccessLog;
 use crate::admission::{self, Door};
 use crate::audience::Audience;
+use crate::bans::Bans;
 use crate::config::{Bind, Config};
 use crate::figures::Figures;
+use crate::limits::Limits;
 use crate::station::{Station, Stations};
 use crate::tls::Certificates;
 use crate::upstream::Origin;
 use crate::watch::Watch;
-use crate::{listener, notify, origin, privileges, pull, sockets};
+use crate::{house, listener, notify, origin, privileges, pull, sockets};
 
 /// All that the rooms share.
 #[derive(Debug)]
@@ -39,6 +43,12 @@ pub(crate) struct Server {
     pub(crate) started_ms: u64,
     /// Who was let in, and for how long.
     pub(crate) door: Arc<Door>,
+    /// What one address may take.
+    pub(crate) limits: Arc<Limits>,
+    /// Who may not connect at all.
+    pub(crate) bans: Arc<Bans>,
+    /// What is over.
+    pub(crate) access_log: Arc<AccessLog>,
     /// Places for requests that wait for the edge.
     pub(crate) held: Semaphore,
     pub(crate) stop: CancellationToken,
@@ -70,9 +80,16 @@ impl Server {
             None => None,
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
         };
-        let audience = Arc::new(Audience::default());
         let door = Arc::new(Door::new()?);
         let figures = Arc::new(Figures::default());
+        let access_log = AccessLog::start(config.access_log.as_deref()).with_context(|| {
+            let path = config.access_log.clone().unwrap_or_default();
+            format!("cannot open access-log {}", path.display())
+        })?;
+        let access_log = Arc::new(access_log);
+        let limits = Limits::new(config.limits, house::descriptors(), Instant::now());
+        let bans = Bans::new(config.deny_ip.as_deref(), config.allow_ip.as_deref());
+        let audience = Arc::new(Audience::new(access_log.clone()));
         let ended = {
             let (audience, figures) = (audience.clone(), figures.clone());
             let (upstream, door) = (upstream.clone(), door.clone());
@@ -104,6 +121,9 @@ impl Server {
             watch: Watch::default(),
             started_ms: crate::clock::now_ms(),
             door,
+            limits,
+            bans: Arc::new(bans),
+            access_log,
             held: Semaphore::new(listener::MAX_HELD),
             accepting: stop.child_token(),
             stop,
@@ -125,6 +145,7 @@ impl Server {
         }
         server.tasks.spawn(Watch::run(server.clone()));
         server.tasks.spawn(admission::rounds(server.clone()));
+        server.tasks.spawn(house::keep(server.clone()));
         let mut addresses = Vec::new();
         for open in opened {
             addresses.push(Bind {
@@ -174,6 +195,7 @@ impl Server {
             if let Some(journal) = &self.journal {
                 journal.sync();
             }
+            house::lock_up(self);
         });
     }
 

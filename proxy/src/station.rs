@@ -123,6 +123,23 @@ impl Station {
         self.mount.with(ends).unwrap_or_default().as_secs_f64()
     }
 
+    /// Bytes held between `at` and where a new listener would start: what an answer from there has to catch up with.
+    pub(crate) fn behind_live(&self, at: Position) -> u64 {
+        let held = self.mount.with(|timeline| {
+            let mut held = 0;
+            for run in timeline.runs().rev() {
+                let here = run.epoch == at.epoch && run.window.reaches(at.offset);
+                let from = if here { at.offset } else { run.window.first };
+                held += run.window.next.since(from).unwrap_or(0);
+                if here {
+                    break;
+                }
+            }
+            held
+        });
+        held.saturating_sub(self.mount.config().burst)
+    }
+
     /// One of this mount's epochs, whether or not its bytes are still held.
     pub(crate) fn knows(&self, epoch: Epoch) -> bool {
         self.mount.with(|timeline| timeline.knows(epoch))

@@ -2,8 +2,9 @@
 //! `Connection`.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use icecast_ext_core::head::{Field, Method, Request};
+use icecast_ext_core::head::{Field, Method, Request, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answer::{Answer, drain};
@@ -96,6 +97,24 @@ pub(crate) fn forward(
     (lines <= MAX_LINES && head.len() <= MAX_BYTES).then_some(head)
 }
 
+/// What became of a request, for the access log.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Carried {
+    /// `None`: there was no answer that can be read.
+    pub(crate) status: Option<u16>,
+    /// That the client was sent, with the head.
+    pub(crate) bytes: u64,
+}
+
+/// Our own answer, in the place of the upstream's.
+async fn refuse(connection: Connection, version: Version, answer: &Answer) -> Carried {
+    let bytes = answer.send(connection.stream, version, false).await;
+    Carried {
+        status: Some(answer.status()),
+        bytes,
+    }
+}
+
 /// The server behind us would not read all of a head.
 pub(crate) fn too_large() -> Answer {
     Answer::new(
@@ -114,9 +133,9 @@ pub(crate) async fn carry(
     target: &str,
     upstream: &Origin,
     caller: &Caller,
-) {
+) -> Carried {
     let Ok(Some((request, _))) = Request::parse(request_head) else {
-        return;
+        return Carried::default();
     };
     let body = Body::of(&request);
     let peer = connection.peer.ip();
@@ -130,16 +149,14 @@ pub(crate) async fn carry(
     let (None, Some(head)) = (&refusal, head) else {
         let answer = refusal.unwrap_or_else(|| Answer::new(400, "malformed\n"));
         tracing::info!(%peer, method = request.method.as_str(), status = answer.status(), "not tunnelled");
-        return answer.send(connection.stream, version, false).await;
+        return refuse(connection, version, &answer).await;
     };
     let path = target.split('?').next().unwrap_or_default();
     let mut server = match upstream.connect().await {
         Ok(server) => server,
         Err(error) => {
             tracing::warn!(%peer, path, %error, "nothing to tunnel to");
-            return Answer::unavailable(error)
-                .send(connection.stream, version, false)
-                .await;
+            return refuse(connection, version, &Answer::unavailable(error)).await;
         }
     };
     let early = connection.buffer.split_off(head_length);
@@ -152,28 +169,36 @@ pub(crate) async fn carry(
         Body::Endless | Body::Unknown => &early[..],
     };
     if server.send(&head).await.is_err() || server.send(early).await.is_err() {
-        return Answer::unavailable("the upstream closed the connection")
-            .send(connection.stream, version, false)
-            .await;
+        let answer = Answer::unavailable("the upstream closed the connection");
+        return refuse(connection, version, &answer).await;
     }
     let left = match body {
         Body::Exactly(length) => Some(length - early.len() as u64),
         Body::Endless | Body::Unknown => None,
     };
-    let answered = pump(&mut connection.stream, &mut server, left, |status| {
-        tracing::info!(%peer, method = request.method.as_str(), path, status, "tunnelled");
-    })
+    let bytes = AtomicU64::new(0);
+    let mut told = None;
+    let answered = pump(
+        &mut connection.stream,
+        &mut server,
+        left,
+        &bytes,
+        |status| {
+            tracing::info!(%peer, method = request.method.as_str(), path, status, "tunnelled");
+            told = status;
+        },
+    )
     .await;
     if !answered {
         tracing::warn!(%peer, path, "the upstream closed without an answer");
-        return Answer::new(
-            502,
-            "The upstream closed the connection without an answer.\n",
-        )
-        .send(connection.stream, version, false)
-        .await;
+        let why = "The upstream closed the connection without an answer.\n";
+        return refuse(connection, version, &Answer::new(502, why)).await;
     }
     drain(&mut connection.stream).await;
+    Carried {
+        status: told,
+        bytes: bytes.load(Ordering::Relaxed),
+    }
 }
 
 /// The status in the first bytes of an answer.
@@ -184,11 +209,12 @@ fn status(answer: &[u8]) -> Option<u16> {
 }
 
 /// Moves bytes both ways until either side is done. `left`: of the client's bytes, so many may pass. False if the server was
-/// done before it had said anything. `answered` is told the status.
+/// done before it had said anything. `answered` is told the status; `sent` counts what the client took.
 async fn pump(
     client: &mut Stream,
     server: &mut Stream,
     left: Option<u64>,
+    sent: &AtomicU64,
     answered: impl FnOnce(Option<u16>),
 ) -> bool {
     let (mut from_client, mut to_client) = tokio::io::split(client);
@@ -211,14 +237,29 @@ async fn pump(
         Ok::<_, std::io::Error>(())
     };
     let down = async {
-        let mut first = [0; 4096];
-        let read = from_server.read(&mut first).await.unwrap_or(0);
+        let mut bytes = vec![0; 16 << 10];
+        let mut read = from_server.read(&mut bytes).await.unwrap_or(0);
         if read == 0 {
             return false;
         }
-        answered(status(&first[..read]));
-        if to_client.write_all(&first[..read]).await.is_ok() {
-            let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+        answered(status(&bytes[..read]));
+        while read > 0 {
+            let mut done = 0;
+            while done < read {
+                let Ok(n @ 1..) = to_client.write(&bytes[done..read]).await else {
+                    return true;
+                };
+                done += n;
+                sent.fetch_add(n as u64, Ordering::Relaxed);
+            }
+            // TLS may keep some of it back.
+            if to_client.flush().await.is_err() {
+                return true;
+            }
+            read = match from_server.read(&mut bytes).await {
+                Ok(read) => read,
+                Err(_) => return true,
+            };
         }
         // The client may have left by now.
         let _ = to_client.shutdown().await;

@@ -185,6 +185,7 @@ fn is_live(answer: &Response<'_>, station: &Station) -> bool {
 
 /// Tells the listener what the upstream said; if that is yes, it is told nothing yet.
 pub(super) async fn answered(
+    server: &Server,
     station: &Station,
     mut connection: Connection,
     asking: &Asking<'_>,
@@ -194,8 +195,10 @@ pub(super) async fn answered(
     let other = match said {
         Said::Yes(held) => return Some((connection, held)),
         Said::Nothing(answer) => {
-            let version = asking.request.version;
-            answer.send(connection.stream, version, head_only).await;
+            let Asking {
+                request, caller, ..
+            } = asking;
+            server.reply(connection, request, caller, &answer).await;
             return None;
         }
         Said::Other(other) => other,
@@ -208,12 +211,15 @@ pub(super) async fn answered(
     } = other;
     tracing::info!(address = %asking.caller.address, mount = station.path, status, "the upstream's answer is passed on");
     let client = &mut connection.stream;
+    let mut sent = 0;
     let passing = async {
         if head_only {
             client.write_all(&bytes[..head]).await?;
+            sent += head as u64;
         } else {
             client.write_all(&bytes).await?;
-            tokio::io::copy(&mut upstream, client).await?;
+            sent += bytes.len() as u64;
+            sent += tokio::io::copy(&mut upstream, client).await?;
         }
         client.shutdown().await
     };
@@ -221,6 +227,7 @@ pub(super) async fn answered(
     if passing.await.is_ok() {
         drain(client).await;
     }
+    server.note(asking.caller, connection.since, Some(status), sent);
     None
 }
 

@@ -194,12 +194,18 @@ impl Reply {
     }
 
     /// Sends the answer on as it comes, to its end or the client's.
-    pub(super) async fn pass_on(mut self, client: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    /// Returns how much of it was sent, about.
+    pub(super) async fn pass_on(
+        mut self,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> u64 {
+        let mut sent = 0;
         let (mut from_client, mut to_client) = tokio::io::split(client);
         let down = async {
             to_client.write_all(&self.head.0).await?;
             to_client.write_all(&self.raw).await?;
-            tokio::io::copy(&mut self.stream, &mut to_client).await?;
+            sent += (self.head.0.len() + self.raw.len()) as u64;
+            sent += tokio::io::copy(&mut self.stream, &mut to_client).await?;
             to_client.flush().await
         };
         let gone = async {
@@ -211,6 +217,7 @@ impl Reply {
             _ = down => {}
             _ = gone => {}
         }
+        sent
     }
 }
 
