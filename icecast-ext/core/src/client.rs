@@ -247,7 +247,10 @@ impl Client {
                 let reading = Reading::new(now, self.relays.index(), shown, answer, entry);
                 self.state = State::Reading(Box::new(reading));
             }
-            Err(trouble) => self.trouble(now, trouble, now + head.retry_after()),
+            Err(trouble) => {
+                let wait = self.dice.at_least(head.retry_after());
+                self.trouble(now, trouble, now.saturating_add(wait));
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use super::event::{Loss, Note, Trouble, Why};
 pub const MAX_SKIP: u64 = 16 * 1024 * 1024;
 
 /// The longest wait that a `Retry-After` gets.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// A response head.
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,17 @@ impl Dice {
         let micros = u64::try_from(top.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(self.roll() % (micros + 1))
     }
+
+    /// A wait that a server asked for, and up to a quarter of it and a second more: it said the same to everybody
+    /// (R-CLIENT-11).
+    pub(super) fn at_least(&mut self, wait: Duration) -> Duration {
+        if wait.is_zero() {
+            return wait;
+        }
+        let top = wait / 4 + Duration::from_secs(1);
+        let micros = u64::try_from(top.as_micros()).unwrap_or(u64::MAX);
+        wait.saturating_add(Duration::from_micros(self.roll() % micros.max(1)))
+    }
 }
 
 #[cfg(test)]

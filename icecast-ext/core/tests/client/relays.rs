@@ -127,13 +127,32 @@ fn a_relay_that_finds_our_request_bad_is_not_asked_again() {
 }
 
 #[test]
-fn retry_after_is_honoured_up_to_30_seconds() {
-    for (said, waited) in [("20", 20), ("3600", 30)] {
-        let mut caller = Caller::plain();
-        caller.asks();
-        caller.answer(503, &[("Retry-After", said)]);
-        let (_, pause) = caller.asks_later();
-        assert_eq!(pause, waited * SECOND);
+fn retry_after_is_honoured_up_to_60_seconds_and_not_by_all_at_once() {
+    let options = || Options {
+        give_up_after: None,
+        ..Options::default()
+    };
+    for status in [429, 503] {
+        for (said, waited) in [("20", 20), ("3600", 60)] {
+            let mut caller = Caller::new(&["http://a/live"], options());
+            let mut pauses = Vec::new();
+            for _ in 0..20 {
+                caller.asks_later();
+                caller.answer(status, &[("Retry-After", said)]);
+                let Step::Wait { until } = caller.client.poll(caller.now) else {
+                    panic!("it does not wait");
+                };
+                pauses.push(until - caller.now);
+            }
+            let (least, most) = (waited * SECOND, waited * SECOND * 5 / 4 + SECOND);
+            assert!(
+                pauses.iter().all(|pause| (least..=most).contains(pause)),
+                "{pauses:?}"
+            );
+            pauses.sort();
+            pauses.dedup();
+            assert!(pauses.len() > 10, "{pauses:?}");
+        }
     }
 }
 
