@@ -51,26 +51,54 @@ const ICON: &str = include_str!("admin/icon.svg");
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// Serves the admin address, if there is one, until the server stops.
-pub(crate) fn start(server: &Arc<Server>) -> anyhow::Result<Option<SocketAddr>> {
+/// Serves the admin address, if there is one, until the server stops. While another process has it (the one that this one
+/// is an upgrade of, mostly), it is tried again.
+pub(crate) fn start(server: &Arc<Server>) -> anyhow::Result<()> {
     let Some(address) = server.config().admin else {
-        return Ok(None);
+        return Ok(());
     };
-    let listener = std::net::TcpListener::bind(address)
-        .and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            TcpListener::from_std(listener)
-        })
-        .with_context(|| {
-            format!("admin: cannot listen on {address}: is it in use, or are you not allowed to?")
-        })?;
-    let address = listener.local_addr()?;
     let desk = Arc::new(Desk {
         server: server.clone(),
         subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
     });
-    server.tasks.spawn(accept(desk, listener));
-    Ok(Some(address))
+    let listener = match listen(address) {
+        Ok(listener) => Some(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            tracing::warn!(%address, "the admin address is in use by another process; it is tried again until it is free");
+            None
+        }
+        Err(error) => {
+            return Err(error).with_context(|| format!("admin: cannot listen on {address}: is it one of this machine's, and are you allowed to?"));
+        }
+    };
+    server.tasks.spawn(async move {
+        let stop = desk.server.stop.clone();
+        stop.run_until_cancelled(async move {
+            let listener = match listener {
+                Some(listener) => listener,
+                None => again(address).await,
+            };
+            tracing::info!("the status page is at http://{address}/");
+            accept(desk, listener).await;
+        })
+        .await;
+    });
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+async fn again(address: SocketAddr) -> TcpListener {
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if let Ok(listener) = listen(address) {
+            return listener;
+        }
+    }
 }
 
 /// What the connections share.
@@ -81,17 +109,12 @@ struct Desk {
 
 async fn accept(desk: Arc<Desk>, listener: TcpListener) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let stop = desk.server.stop.clone();
     loop {
         // Whoever comes when all places are taken waits in the backlog.
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
+        match listener.accept().await {
             Ok((stream, _)) => {
                 let desk = desk.clone();
                 tokio::spawn(async move {

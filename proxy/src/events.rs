@@ -81,20 +81,31 @@ pub(crate) enum What {
         declared: bool,
     },
     /// The connection to the upstream, or the source.
-    UpstreamLost { why: String },
+    UpstreamLost {
+        why: String,
+    },
     /// Bytes come again, or for the first time.
-    UpstreamLive { lost_seconds: Option<f64> },
+    UpstreamLive {
+        lost_seconds: Option<f64>,
+    },
     /// A new connection to the upstream was proven to continue the epoch.
     Healed {},
     /// A limit was hit. Told once in a while, with how often since.
-    Limit { limit: &'static str, times: u64 },
-    #[expect(dead_code, reason = "told by the room that reloads")]
-    Reload { ok: bool, note: String },
+    Limit {
+        limit: &'static str,
+        times: u64,
+    },
+    Reload {
+        ok: bool,
+        note: String,
+    },
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "told by the room that upgrades")
     )]
-    Upgrade { note: String },
+    Upgrade {
+        note: String,
+    },
 }
 
 /// Listeners, counted.

@@ -11,7 +11,7 @@ use icecast_ext_core::field::{From, Resume, StreamOffset, encode_duplicates};
 use icecast_ext_core::frame::MEDIA_TYPE;
 use icecast_ext_core::head::{Method, Request, encode_path};
 use icecast_ext_core::plan::Cursor;
-use icecast_ext_core::resume::{HOLD, Refusal, Start};
+use icecast_ext_core::resume::{HOLD, Kind as Began, Refusal, Start};
 use icecast_ext_delivery::{Admission, Kind};
 use tokio::time::Instant;
 
@@ -144,7 +144,8 @@ pub(crate) async fn serve(
         _ if icy => Cursor::icy(start.at, METAINT, aware, continues),
         _ => Cursor::plain(start.at, aware, continues),
     };
-    tracing::info!(peer = %connection.peer, mount = station.path, ?tier, at = %start.at, kind = ?start.kind, "listener");
+    let (began, lost) = began(start.kind);
+    tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, began, at = %start.at, lost, "listener");
     let socket = match connection.stream.into_socket() {
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a listener's socket was lost"),
@@ -204,6 +205,16 @@ fn take_room(
         server.limits.window(caller.address, bytes, now)?;
     }
     Ok(())
+}
+
+/// How an answer began, and the bytes that it has lost, for the log.
+fn began(kind: Began) -> (&'static str, Option<u64>) {
+    match kind {
+        Began::Join => ("join", None),
+        Began::Exact => ("resume", None),
+        Began::Spliced => ("resume over a splice", None),
+        Began::Miss { lost } => ("miss", lost),
+    }
 }
 
 /// Where the answer starts; a position that is nearly there is waited for (R-AHEAD-1), by no more than [`MAX_HELD`]

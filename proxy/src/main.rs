@@ -43,11 +43,16 @@ fn main() -> ExitCode {
         tracing_subscriber::EnvFilter::try_from_env("ICECAST_EXT_LOG").unwrap_or_else(|_| {
             tracing_subscriber::EnvFilter::new(if quiet { "warn" } else { "info" })
         });
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    // One object a line, for whoever collects logs.
+    if std::env::var("ICECAST_EXT_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        log.json().flatten_event(true).init();
+    } else {
+        log.init();
+    }
     if matches!(command.what, What::Serve(_))
         && let Err(error) = serve::prepare()
     {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Options};
+use crate::events::{What, short};
 use crate::server::Server;
 use crate::{house, notify, origin};
 
@@ -53,6 +54,11 @@ pub(crate) async fn watch(
         match read {
             Ok(Ok(config)) => server.reload(config),
             Ok(Err(problems)) => {
+                let note = short(&format!("not reloaded: {problems}"));
+                server
+                    .figures
+                    .events
+                    .tell(None, What::Reload { ok: false, note });
                 tracing::error!("not reloaded, the configuration stays as it was: {problems}");
             }
             Err(error) => tracing::error!(%error, "not reloaded"),
@@ -178,6 +184,11 @@ impl Server {
             certificates.reload(&self.config().certificates);
         }
         tracing::info!(changes = changed.len(), "reloaded");
+        self.figures.reloads.one();
+        let note = format!("reloaded, {} changes", changed.len());
+        self.figures
+            .events
+            .tell(None, What::Reload { ok: true, note });
     }
 
     /// Windows and bursts of the mounts that are there; pulls of those that always are.

@@ -140,9 +140,7 @@ impl Server {
                 origin::lost(&server, &station);
             }
         }
-        if let Some(address) = crate::admin::start(&server)? {
-            tracing::info!("the status page is at http://{address}/");
-        }
+        crate::admin::start(&server)?;
         server.tasks.spawn(Watch::run(server.clone()));
         server.tasks.spawn(admission::rounds(server.clone()));
         server.tasks.spawn(house::keep(server.clone()));

@@ -38,6 +38,19 @@ pub(crate) enum Supply {
     Refused,
 }
 
+impl Supply {
+    /// As logs and documents have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Live => "live",
+            Self::Lost(_) => "lost",
+            Self::NoSource => "no-source",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// A mount and its supply.
 #[derive(Debug)]
 pub(crate) struct Station {
@@ -200,7 +213,12 @@ impl Station {
             if *was == now || both_lost {
                 return false;
             }
-            tracing::info!(mount = self.path, ?was, ?now, "supply");
+            tracing::info!(
+                mount = self.path,
+                was = was.name(),
+                now = now.name(),
+                "supply"
+            );
             self.figures.supply(now);
             *was = now;
             true

@@ -37,12 +37,18 @@ pub(crate) async fn accept(
     figures: &Figures,
 ) -> Option<Stream> {
     let Some(_place) = certificates.place() else {
+        figures.tls_failed.one();
         tracing::warn!(%peer, "too many TLS handshakes at once: closed");
         return None;
     };
     let shaken = tokio::time::timeout(HANDSHAKE, shake(certificates, stream)).await;
-    match shaken {
+    let shaken = match shaken {
         Ok(Ok(Spoken::Tls(stream))) => return Some(stream.into()),
+        failed => failed,
+    };
+    figures.tls_failed.one();
+    match shaken {
+        Ok(Ok(Spoken::Tls(_))) => {}
         Ok(Ok(Spoken::Plain(stream))) => {
             figures.answered(400);
             tracing::info!(%peer, status = 400, "no TLS on a TLS port");

@@ -27,6 +27,8 @@ impl Health {
         let (mut reasons, mut warnings) = (Vec::new(), Vec::new());
         if server.stop.is_cancelled() {
             reasons.push("stopping".to_owned());
+        } else if server.accepting.is_cancelled() {
+            reasons.push("draining: no new listeners".to_owned());
         }
         if let Some(what) = server.watch.stuck() {
             reasons.push(format!("{what} hangs: listeners get nothing"));

@@ -54,11 +54,17 @@ type Labels<'a> = [(&'a str, &'a str)];
 
 impl Family<'_> {
     fn count(&mut self, labels: &Labels<'_>, value: u64) -> Result<(), Error> {
+        if labels.is_empty() {
+            return self.0.encode_counter::<NoLabelSet, _, u64>(&value, None);
+        }
         let mut one = self.0.encode_family(&labels)?;
         one.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
     fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> Result<(), Error> {
+        if labels.is_empty() {
+            return self.0.encode_gauge(&value);
+        }
         self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 }

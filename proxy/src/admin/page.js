@@ -133,7 +133,7 @@ function tree(status) {
   const up = status.upstream ? [status.upstream.replace(/^https?:\/\//, ''), lost ? `${many(lost, 'mount')} lost` : many(live, 'mount')]
     : ['sources', many(live, 'mount')];
   const feeds = lost ? 'cut' : live ? 'flows' : '';
-  const me = [location.hostname, `${many(mounts.length, 'mount')}, this relay`];
+  const me = ['this relay', `${location.hostname}, ${many(mounts.length, 'mount')}`];
   const drawing = [];
   let height;
   if (wide) {
@@ -162,8 +162,10 @@ function tree(status) {
     drawing.push(edge(width / 2, 48, width / 2, 88, feeds, thick(received)));
     all.forEach(([title, sub, kind, rate, hint, aside], i) => {
       const y = 184 + i * 58;
-      drawing.push(edge(cx + 20, 136, cx + 40, y, aside ? 'aside' : rate > 0 ? 'flows' : '', aside ? 1.2 : thick(rate)));
-      drawing.push(node(cx + 30, y, w, title, sub, kind, hint));
+      const d = `M${cx + 12} 136V${y + 14}q0 10 10 10H${cx + 30}`;
+      const line = (more) => s('path', { d, class: `edge ${more}`, 'stroke-width': aside ? 1.2 : Math.min(5, thick(rate)) });
+      drawing.push(...(aside ? [line('aside')] : rate > 0 ? [line('bed'), line('flows')] : [line('')]));
+      drawing.push(node(cx + 30, y, w - 30, title, sub, kind, hint));
     });
     drawing.push(node(cx, 0, w, up[0], up[1], lost ? 'lost' : ''), node(cx, 88, w, me[0], me[1], 'me'));
   }
@@ -211,7 +213,8 @@ function show(parts, mount) {
   parts.badge.className = `badge ${state}`;
   const chips = [FORMAT[mount.format] || mount.format, mount.bitrate ? `${mount.bitrate} kbit/s` : null, mount.rate ? perSecond(mount.rate) : null];
   parts.chips.replaceChildren(...chips.filter(Boolean).map((text) => h('span', { class: 'chip' }, text)));
-  say(parts.title, mount.title ? mount.title.title : 'no title');
+  say(parts.title, mount.title && mount.title.title ? mount.title.title : 'no title');
+  parts.title.classList.toggle('quiet', !(mount.title && mount.title.title));
   say(parts.since, mount.title ? `since ${mount.title.at ? clock(mount.title.at) : '?'}, from byte ${count(mount.title.offset)} of ${brief(mount.title.epoch)}` : '');
   bar(parts.window, mount);
   const here = mount.listeners;
@@ -221,7 +224,7 @@ function show(parts, mount) {
   say(parts.misses, count(c.misses));
   say(parts.lost, bytes(c.lost_bytes));
   say(parts.sent, bytes(c.sent_bytes));
-  say(parts.pull, c.pull_losses ? `${count(c.pull_losses)}×, healed ${count(c.heals)}` : 'never');
+  say(parts.pull, c.pull_losses ? `${count(c.pull_losses)}×` + (c.heals ? `, ${count(c.heals)} healed` : '') : 'never');
   for (const name of ['misses', 'lost']) parts[name].parentNode.className = c.misses ? 'bad' : 'good';
   const on = wanted === mount.mount;
   say(parts.play, on ? '■' : '▶');
@@ -296,17 +299,15 @@ function bar(box, mount) {
   if (live !== null && live !== undefined) {
     out.push(s('line', { class: 'live', x1: live, x2: live, y1: top - 4, y2: bottom + 6 }));
     const lag = total - (live / inner) * total;
-    if (live > 190 && inner - live > 130) {
-      out.push(s('text', { class: 'live-text', x: live, y: bottom + 17, 'text-anchor': 'middle' }, `live ${behind(lag)}`));
-    } else if (width > 520) {
-      out.push(s('text', { class: 'live-text', x: Math.min(live, inner - 160), y: bottom + 17, 'text-anchor': 'end' }, `live ${behind(lag)}`));
-    }
+    if (inner > 420 && live > 260) out.push(s('text', { class: 'live-text', x: Math.min(live - 6, inner - 150), y: bottom + 16, 'text-anchor': 'end' }, `live ${behind(lag)}`));
   }
   out.push(s('path', { class: 'edge-mark', d: `M${inner} ${top}l9 ${thickness / 2}l-9 ${thickness / 2}z` }));
   const words = `The back buffer of ${mount.mount} holds ${bytes(window_.bytes)}, ${span(window_.seconds)} of ${span(window_.configured_seconds)}, in ` +
     `${many(mount.runs.length, 'epoch')}`;
   box.replaceChildren(
-    h('p', { class: 'quiet' }, `holds ${bytes(window_.bytes)}, ${span(window_.seconds)} of ${span(window_.configured_seconds)}` + (mount.runs.length > 1 ? `, ${many(mount.runs.length, 'epoch')}` : '')),
+    h('p', { class: 'caption quiet' },
+      h('span', {}, `holds ${bytes(window_.bytes)}, ${span(window_.seconds)} of ${span(window_.configured_seconds)}` + (mount.runs.length > 1 ? `, ${many(mount.runs.length, 'epoch')}` : '')),
+      h('span', { class: 'legend', 'aria-hidden': 'true' }, h('i', { class: 'who' }), 'where listeners stand', h('i', { class: 'burst' }), 'sent at once to who joins', h('i', { class: 'dot' }), 'title')),
     s('svg', { viewBox: `0 0 ${width} ${bottom + 22}`, height: bottom + 22, role: 'img', 'aria-label': words }, ...out));
 }
 
@@ -417,12 +418,12 @@ $('volume').addEventListener('input', () => { audio.volume = Number($('volume').
 const who = (event) => `${event.address}${event.agent ? ` (${event.agent})` : ''}`;
 const kinds = { feed: 'a relay', icy: 'with titles', plain: '' };
 const TELL = {
-  joined: (e) => ['+', 'minor', `${who(e)} joined ${[e.aware ? 'aware' : '', kinds[e.kind]].filter(Boolean).join(', ')}`],
+  joined: (e) => ['+', 'minor', `${[`${who(e)} joined`, e.aware ? 'aware' : '', kinds[e.kind]].filter(Boolean).join(', ')}`],
   resumed: (e) => ['↻', 'good', `${who(e)} went on at byte ${count(e.offset)}`],
   missed: (e) => ['!', 'bad', `${who(e)} lost ${e.lost === null ? 'an unknown number of bytes' : bytes(e.lost)}`],
   left: (e) => ['−', 'minor', `${e.address} left after ${span(e.seconds)}, ${bytes(e.bytes)}: ${e.reason}`],
   crowd: (e) => ['⋯', e.missed ? 'bad' : 'minor', ['joined', 'resumed', 'missed', 'left'].filter((k) => e[k]).map((k) => `${count(e[k])} ${k}`).join(', ') + (e.lost ? `, ${bytes(e.lost)} lost` : '')],
-  title: (e) => ['♪', 'note', e.title],
+  title: (e) => ['♪', 'note', e.title || 'no title any more'],
   epoch: (e) => ['◆', e.declared || e.offset ? 'note' : 'note', `epoch ${brief(e.epoch)} begins${e.declared ? ', spliced without a gap' : ''}`],
   'upstream-lost': (e) => ['✕', 'bad', `lost: ${e.why}`],
   'upstream-live': (e) => ['✓', 'good', e.lost_seconds === null ? 'bytes come' : `bytes come again after ${tenth.format(e.lost_seconds)} s`],

@@ -162,15 +162,8 @@ impl OfSupply {
             Supply::Lost(since) => Some(since.elapsed().as_secs()),
             _ => None,
         };
-        let state = match supply {
-            Supply::Starting => "starting",
-            Supply::Live => "live",
-            Supply::Lost(_) => "lost",
-            Supply::NoSource => "no-source",
-            Supply::Refused => "refused",
-        };
         Self {
-            state,
+            state: supply.name(),
             lost_seconds,
         }
     }
