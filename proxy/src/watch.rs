@@ -114,12 +114,15 @@ impl Seen {
         let new: Vec<_> = new
             .filter_map(|title| Some((Position::new(run.epoch, title.at), title_of(&title.text)?)))
             .collect();
+        // That there is none is no news at first.
+        let news = |(_, title): &&(Position, String)| told.is_some() || !title.is_empty();
         // Of what was there at the first look, the one in force is enough.
         let most = if self.title.is_none() { 1 } else { AT_ONCE };
         if let Some((at, _)) = new.last() {
             self.title = Some(*at);
         }
-        new[new.len().saturating_sub(most)..].to_vec()
+        let new = &new[new.len().saturating_sub(most)..];
+        new.iter().filter(news).cloned().collect()
     }
 
     fn sample(&mut self) {

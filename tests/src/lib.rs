@@ -19,6 +19,7 @@
 //! | [`stage`] | Icecast, the proxy, and somebody who listens all the while |
 //! | [`feed`] | relay frames, right and wrong |
 //! | [`heard`] | the resuming client, and everything it tells |
+//! | [`browser`] | a headless Chromium |
 //! | [`truth`] | slices, hashes, the first difference, does it decode |
 //! | [`disk`] | a small disk that gets full or read-only |
 //! | [`manager`] | a service manager that listens to what it is told |
@@ -27,6 +28,7 @@
 //!
 //! Nothing here sleeps to wait for a state, and every process started here ends with the test, however that ends.
 
+pub mod browser;
 pub mod chance;
 pub mod child;
 pub mod crowd;

@@ -215,7 +215,7 @@ function show(parts, mount) {
   parts.chips.replaceChildren(...chips.filter(Boolean).map((text) => h('span', { class: 'chip' }, text)));
   say(parts.title, mount.title && mount.title.title ? mount.title.title : 'no title');
   parts.title.classList.toggle('quiet', !(mount.title && mount.title.title));
-  say(parts.since, mount.title ? `since ${mount.title.at ? clock(mount.title.at) : '?'}, from byte ${count(mount.title.offset)} of ${brief(mount.title.epoch)}` : '');
+  say(parts.since, mount.title && mount.title.title ? `since ${mount.title.at ? clock(mount.title.at) : '?'}, from byte ${count(mount.title.offset)} of ${brief(mount.title.epoch)}` : '');
   bar(parts.window, mount);
   const here = mount.listeners;
   say(parts.listeners, count(here.plain + here.icy) + (here.feed ? ` + ${many(here.feed, 'relay')}` : ''));
@@ -283,7 +283,7 @@ function bar(box, mount) {
   mount.runs.forEach((run, i) => {
     for (const title of run.titles) {
       const at = place(run.epoch, Math.max(title.offset, run.first));
-      if (at === null || title.offset < run.first) continue;
+      if (at === null || title.offset < run.first || !title.title) continue;
       out.push(s('g', {}, s('line', { class: 'title-mark', x1: at, x2: at, y1: top + 4, y2: bottom }), s('circle', { class: 'title-dot', cx: at, cy: top + 4, r: 3.5 }),
         s('title', {}, `${title.title} (from byte ${count(title.offset)})`)));
     }
@@ -415,33 +415,35 @@ $('volume').addEventListener('input', () => { audio.volume = Number($('volume').
 
 // ---- what happened ----
 
-const who = (event) => `${event.address}${event.agent ? ` (${event.agent})` : ''}`;
+// A stranger's words stay by themselves, whichever way they are written.
+const theirs = (text) => h('bdi', { dir: 'auto' }, text);
+const who = (event) => (event.agent ? [`${event.address} (`, theirs(event.agent), ')'] : [event.address]);
 const kinds = { feed: 'a relay', icy: 'with titles', plain: '' };
 const TELL = {
-  joined: (e) => ['+', 'minor', `${[`${who(e)} joined`, e.aware ? 'aware' : '', kinds[e.kind]].filter(Boolean).join(', ')}`],
-  resumed: (e) => ['↻', 'good', `${who(e)} went on at byte ${count(e.offset)}`],
-  missed: (e) => ['!', 'bad', `${who(e)} lost ${e.lost === null ? 'an unknown number of bytes' : bytes(e.lost)}`],
+  joined: (e) => ['+', 'minor', ...who(e), [' joined', e.aware ? 'aware' : '', kinds[e.kind]].filter(Boolean).join(', ')],
+  resumed: (e) => ['↻', 'good', ...who(e), ` went on at byte ${count(e.offset)}`],
+  missed: (e) => ['!', 'bad', ...who(e), ` lost ${e.lost === null ? 'an unknown number of bytes' : bytes(e.lost)}`],
   left: (e) => ['−', 'minor', `${e.address} left after ${span(e.seconds)}, ${bytes(e.bytes)}: ${e.reason}`],
   crowd: (e) => ['⋯', e.missed ? 'bad' : 'minor', ['joined', 'resumed', 'missed', 'left'].filter((k) => e[k]).map((k) => `${count(e[k])} ${k}`).join(', ') + (e.lost ? `, ${bytes(e.lost)} lost` : '')],
-  title: (e) => ['♪', 'note', e.title || 'no title any more'],
-  epoch: (e) => ['◆', e.declared || e.offset ? 'note' : 'note', `epoch ${brief(e.epoch)} begins${e.declared ? ', spliced without a gap' : ''}`],
-  'upstream-lost': (e) => ['✕', 'bad', `lost: ${e.why}`],
+  title: (e) => ['♪', 'note', e.title ? theirs(e.title) : 'no title any more'],
+  epoch: (e) => ['◆', 'note', `epoch ${brief(e.epoch)} begins${e.declared ? ', spliced without a gap' : ''}`],
+  'upstream-lost': (e) => ['✕', 'bad', 'lost: ', theirs(e.why)],
   'upstream-live': (e) => ['✓', 'good', e.lost_seconds === null ? 'bytes come' : `bytes come again after ${tenth.format(e.lost_seconds)} s`],
   healed: () => ['✓', 'good', 'healed: the epoch goes on'],
   limit: (e) => ['✋', 'bad', `limit ${e.limit} turned ${many(e.times, 'request')} away`],
-  reload: (e) => ['⟳', e.ok ? 'note' : 'bad', `configuration: ${e.note}`],
-  upgrade: (e) => ['⇪', 'note', `upgrade: ${e.note}`],
+  reload: (e) => ['⟳', e.ok ? 'note' : 'bad', 'configuration: ', theirs(e.note)],
+  upgrade: (e) => ['⇪', 'note', 'upgrade: ', theirs(e.note)],
 };
 let newest = 0;
 function happened(event) {
   newest = event.id;
   const tell = TELL[event.event];
   if (!tell) return;
-  const [sign, tone, text] = tell(event);
+  const [sign, tone, ...words] = tell(event);
   const list = $('events');
   list.prepend(h('li', { class: tone, 'data-event': event.event },
     h('time', { datetime: new Date(event.at).toISOString() }, clock(event.at)), h('span', { class: 'sign', 'aria-hidden': 'true' }, sign),
-    h('span', { class: 'text' }, event.mount ? h('bdi', { class: 'where' }, event.mount) : null, h('bdi', { class: 'what', dir: 'auto' }, text))));
+    h('span', { class: 'text' }, event.mount ? h('bdi', { class: 'where' }, event.mount) : null, h('span', { class: 'what' }, ...words))));
   while (list.childElementCount > EVENTS) list.lastElementChild.remove();
 }
 $('all').addEventListener('change', () => $('events').classList.toggle('few', !$('all').checked));
