@@ -125,6 +125,11 @@ impl Drop for Permit {
 }
 
 impl Permit {
+    /// Whether only we know of this listener.
+    pub(crate) fn is_ours_alone(&self) -> bool {
+        self.shadow.is_none()
+    }
+
     /// The listener `id` is served from now on; `admit` gives it to the loops.
     pub(crate) fn served<T>(
         mut self,

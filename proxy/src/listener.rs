@@ -177,12 +177,13 @@ pub(crate) async fn serve(
         kind,
         id,
     };
+    let counted = permit.is_ours_alone();
     let admit = || server.engine.admit(admission);
     if let Err(error) = permit.served(station, id, session, admit) {
         server.audience.forget(id);
         return tracing::warn!(peer = %connection.peer, mount = station.path, %error, "a listener could not be admitted");
     }
-    if let Some(upstream) = &server.upstream {
+    if counted && let Some(upstream) = &server.upstream {
         let listeners = overlay::listeners(server, station);
         upstream.ledger().joined(&station.path, listeners);
     }

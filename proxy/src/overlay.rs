@@ -18,6 +18,7 @@ mod xml;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use icecast_ext_core::head::{Method, Request, Target};
@@ -235,7 +236,8 @@ fn now(server: &Server, station: &Station) -> Now {
 
 /// Those that the upstream does not count.
 pub(crate) fn listeners(_server: &Server, station: &Station) -> u64 {
-    station.mount.listeners().total() as u64
+    let shadows = station.shadows.load(Ordering::Relaxed);
+    station.mount.listeners().total().saturating_sub(shadows) as u64
 }
 
 /// A document of counts.
@@ -307,7 +309,10 @@ fn list(ask: &Ask<'_>, document: &[u8]) -> Option<Vec<u8>> {
         let visits = station
             .map(|station| server.audience.of(&station.path))
             .unwrap_or_default();
-        let mut rows: Vec<Row> = visits.iter().map(|visit| row(visit)).collect();
+        // Who has a shadow is on the upstream's list already.
+        let shadows = &server.door.shadows;
+        let visits = visits.iter().filter(|visit| !shadows.has(visit.id));
+        let mut rows: Vec<Row> = visits.map(|visit| row(visit)).collect();
         rows.sort_by_key(|row| row.id);
         rows
     };

@@ -1,7 +1,7 @@
 //! A mount that we serve: its back buffer, and how its upstream or source is doing.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(crate) struct Station {
     lost: Mutex<Option<Instant>>,
     /// As the upstream's stats had it last.
     listed: Mutex<Option<Listed>>,
+    /// Listeners of ours that the upstream counts as well.
+    pub(crate) shadows: Arc<AtomicUsize>,
     /// Listeners that were promised a place, and are not counted by the mount yet.
     coming: Mutex<u64>,
     taken: AtomicBool,
@@ -93,6 +95,7 @@ impl Station {
             supply: watch::Sender::new(Supply::Starting),
             lost: Mutex::default(),
             listed: Mutex::default(),
+            shadows: Arc::default(),
             coming: Mutex::default(),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),

@@ -35,12 +35,8 @@ impl Call {
     }
 }
 
-/// What the server answers from now on.
-#[derive(Debug, Clone, Default)]
-struct Rules {
-    passwords: BTreeMap<String, String>,
-    timelimit: Option<u64>,
-}
+/// By user: the password, and for how many seconds one may listen.
+type Rules = BTreeMap<String, (String, Option<u64>)>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -103,20 +99,22 @@ impl Hooks {
     /// Admits a user from now on.
     pub fn admit(&self, user: &str, password: &str) {
         self.rules(|rules| {
-            rules.passwords.insert(user.to_owned(), password.to_owned());
+            rules.insert(user.to_owned(), (password.to_owned(), None));
         });
     }
 
     /// Refuses a user from now on.
     pub fn withdraw(&self, user: &str) {
         self.rules(|rules| {
-            rules.passwords.remove(user);
+            rules.remove(user);
         });
     }
 
-    /// Who is admitted from now on may listen for so many seconds.
-    pub fn timelimit(&self, seconds: Option<u64>) {
-        self.rules(|rules| rules.timelimit = seconds);
+    /// Admits a user from now on, for so many seconds each time.
+    pub fn admit_for(&self, user: &str, password: &str, seconds: u64) {
+        self.rules(|rules| {
+            rules.insert(user.to_owned(), (password.to_owned(), Some(seconds)));
+        });
     }
 
     /// Every call so far.
@@ -180,10 +178,10 @@ async fn answer(mut socket: TcpStream, state: &State) -> Result<()> {
     };
     let rules = state.rules.lock().expect("no panic while held").clone();
     let mut fields = String::new();
-    let password = rules.passwords.get(call.get("user"));
-    if password.is_some_and(|password| password == call.get("pass")) {
+    let rule = rules.get(call.get("user"));
+    if let Some((_, timelimit)) = rule.filter(|(password, _)| password == call.get("pass")) {
         fields.push_str("icecast-auth-user: 1\r\n");
-        if let Some(seconds) = rules.timelimit {
+        if let Some(seconds) = timelimit {
             fields.push_str(&format!("icecast-auth-timelimit: {seconds}\r\n"));
         }
     } else {

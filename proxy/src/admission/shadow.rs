@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ pub(super) struct Who(pub(super) u64);
 
 /// How a shadow is doing.
 enum Link {
-    Up(TcpStream),
+    Up(Line),
     /// Closed by the upstream.
     Fallen,
     /// The upstream was gone: to be asked for again, but not before `next`.
@@ -55,6 +56,26 @@ enum Link {
     },
     /// Being asked for again.
     Asking(Loss),
+}
+
+/// A connection that the upstream counts as a listener of a mount.
+struct Line {
+    socket: TcpStream,
+    count: Arc<AtomicUsize>,
+}
+
+impl Line {
+    fn new(socket: TcpStream, station: &Station) -> Self {
+        let count = station.shadows.clone();
+        count.fetch_add(1, Ordering::Relaxed);
+        Self { socket, count }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How an orphan became one.
@@ -170,7 +191,7 @@ impl Shadows {
             who: held.who,
             request: held.request,
             started: held.started,
-            link: Link::Up(held.socket),
+            link: Link::Up(Line::new(held.socket, station)),
         };
         let mut state = self.state();
         let slot = match state.free.pop() {
@@ -226,13 +247,23 @@ impl Shadows {
             .any(|(_, other)| *other == who)
     }
 
-    /// How many of a mount's listeners, as the upstream counts them, are ours.
-    #[expect(dead_code, reason = "for the overlay of the upstream's statistics")]
-    pub(crate) fn of(&self, path: &str) -> usize {
-        let state = self.state();
-        let up =
-            |shadow: &&Shadow| shadow.station.path == path && matches!(shadow.link, Link::Up(_));
-        state.slots.iter().flatten().filter(up).count()
+    /// Whether the upstream has a connection of its own for this listener.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        let mut state = self.state();
+        let shadow = state.get(id);
+        shadow.is_some_and(|shadow| matches!(shadow.link, Link::Up(_)))
+    }
+
+    /// The listener goes on at another mount, and so does its connection at the upstream.
+    pub(crate) fn moved(&self, id: u64, to: &Arc<Station>) {
+        if let Some(shadow) = self.state().get(id) {
+            shadow.station = to.clone();
+            if let Link::Up(line) = &mut shadow.link {
+                line.count.fetch_sub(1, Ordering::Relaxed);
+                line.count = to.shadows.clone();
+                line.count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {

@@ -152,9 +152,12 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
                 tracing::info!(address = %ask.caller.address, mount = from.path, to = to.path, listeners, "listeners go on at another mount");
                 let audience = ask.server.audience.clone();
                 let path: Arc<str> = to.path.as_str().into();
-                ask.server
-                    .engine
-                    .carry(&from.mount, &to.mount, move |id| audience.moved(id, &path));
+                let (door, to) = (ask.server.door.clone(), to.clone());
+                let mount = to.mount.clone();
+                ask.server.engine.carry(&from.mount, &mount, move |id| {
+                    audience.moved(id, &path);
+                    door.shadows.moved(id, &to);
+                });
             }
             None if listeners > 0 => {
                 tracing::warn!(

@@ -8,7 +8,7 @@ use icecast_ext_delivery::Mount;
 use rustix::event::epoll;
 use rustix::net::RecvFlags;
 
-use super::{Link, Loss, Shadows, State, Who};
+use super::{Line, Link, Loss, Shadows, State, Who};
 use crate::admission::verdict::{self, Said};
 use crate::server::Server;
 use crate::station::{Station, Supply};
@@ -34,11 +34,11 @@ impl State {
         let Some(Some(shadow)) = self.slots.get_mut(slot) else {
             return;
         };
-        let Link::Up(socket) = &shadow.link else {
+        let Link::Up(line) = &shadow.link else {
             return;
         };
         let now = Instant::now();
-        match look(socket, waste) {
+        match look(&line.socket, waste) {
             Look::Open => {}
             Look::Closed => {
                 shadow.link = Link::Fallen;
@@ -154,7 +154,7 @@ impl Shadows {
         match said {
             Ok(Said::Yes(held)) => {
                 shadow.started = held.started;
-                shadow.link = Link::Up(held.socket);
+                shadow.link = Link::Up(Line::new(held.socket, &shadow.station));
             }
             // The mount is not there yet, or the server not well.
             Ok(Said::Other(other)) if other.status != 404 && other.status < 500 => {
