@@ -32,9 +32,13 @@ fn microseconds(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
-/// It serves; also the end of a reload.
+/// It serves; also the end of a reload. After an upgrade this process is the service's main one.
 pub(crate) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    tell(&[
+        NotifyState::Ready,
+        NotifyState::MainPid(std::process::id()),
+        NotifyState::Status(status),
+    ]);
 }
 
 /// It reads its configuration anew; [`ready`] must follow, whether that worked or not.
@@ -60,8 +64,7 @@ pub(crate) fn status(line: &str) {
     tell(&[NotifyState::Status(line)]);
 }
 
-/// Another process is the service from now on; this one says nothing more. The other must not be started with `WATCHDOG_PID`
-/// in its environment, which names this one.
+/// Another process is the service from now on; this one says nothing more.
 #[expect(dead_code, reason = "for the upgrade")]
 pub(crate) fn main_pid(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);
@@ -75,13 +78,24 @@ pub(crate) fn summary(server: &Server) -> String {
     format!("{listeners} listeners, {mounts} mounts")
 }
 
+/// How long it may be silent; `None`: for ever.
+fn watchdog() -> Option<Duration> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    // After an upgrade the environment names the process that started this one.
+    let ours = [std::process::id(), std::os::unix::process::parent_id()];
+    let meant =
+        number("WATCHDOG_PID").is_none_or(|pid| ours.iter().any(|id| u64::from(*id) == pid));
+    let time = number("WATCHDOG_USEC").filter(|_| meant)?;
+    Some(Duration::from_micros(time.max(1)))
+}
+
 /// Until the server stops: the status, and the watchdog's sign of life if it is asked for. That is given only while the delivery
 /// loops and the ticker answer: a process that hangs is better started anew from its journal.
 pub(crate) async fn watch(server: Arc<Server>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
-    let watchdog = sd_notify::watchdog_enabled();
+    let watchdog = watchdog();
     let every = watchdog.map_or(STATUS, |time| (time / 3).min(STATUS));
     let mut asked: Option<Arc<Survey>> = None;
     loop {

@@ -52,6 +52,7 @@ async fn the_package_is_clean_runs_under_systemd_and_leaves_nothing() {
             "adduser",
             "ca-certificates",
             "init-system-helpers",
+            "logrotate",
             "systemd",
         ])
         .unwrap()
@@ -113,6 +114,40 @@ async fn the_package_is_clean_runs_under_systemd_and_leaves_nothing() {
     assert_eq!(status(&booted, &pid, "NoNewPrivs:"), "1");
     assert!(answer(&booted, 8100).starts_with("HTTP/1."));
     assert!(booted.run(&["ls", "/var/lib/icecast-ext/lock"]).is_ok());
+
+    let report = booted.run(&[
+        "sh",
+        "-c",
+        &format!("icecast-ext check --config {CONFIG} || true"),
+    ]);
+    let report = report.unwrap();
+    assert!(
+        report.contains("/var/lib/icecast-ext can be written")
+            && report.contains("/var/log/icecast-ext/access.log can be written"),
+        "{report}"
+    );
+    booted.run(&["systemctl", "reload", UNIT]).unwrap();
+    active(&booted).await;
+    assert_eq!(booted.show(UNIT, "MainPID").unwrap(), pid);
+    let log = booted.log(UNIT).unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
+
+    // Rotating the log asks for another reload.
+    booted
+        .run(&["logrotate", "--force", "/etc/logrotate.d/icecast-ext"])
+        .unwrap();
+
+    // Ports that systemd opens: the first who comes starts the service.
+    booted.run(&["systemctl", "stop", UNIT]).unwrap();
+    assert_eq!(booted.show(UNIT, "Result").unwrap(), "success");
+    booted
+        .run(&["systemctl", "start", "icecast-ext.socket"])
+        .unwrap();
+    assert!(answer(&booted, 8100).starts_with("HTTP/1."));
+    assert!(booted.log(UNIT).unwrap().contains("opened by systemd"));
+    booted
+        .run(&["systemctl", "stop", "icecast-ext.socket", UNIT])
+        .unwrap();
 
     // A port of the system, and what the administrator wrote stays when the package is replaced.
     std::fs::write(

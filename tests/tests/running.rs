@@ -1,5 +1,7 @@
 //! How it is started and stopped: sockets and signs of life under systemd, from root to a user, and the end.
 
+#![expect(clippy::unwrap_used, reason = "a test says where it fails")]
+
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
