@@ -125,11 +125,12 @@ impl Debian {
     /// # Errors
     /// If it cannot be read.
     pub fn listing(&self) -> io::Result<Vec<String>> {
-        const OTHERS: [&str; 9] = [
+        const OTHERS: [&str; 10] = [
             "/var/lib/dpkg",
             "/var/log/",
             "/var/cache",
             "/var/lib/systemd",
+            "/var/lib/logrotate",
             "/var/lib/private",
             "/var/tmp",
             "/etc/machine-id",
