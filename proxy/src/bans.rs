@@ -152,6 +152,12 @@ fn read(path: &Path, was: Option<Stamp>) -> std::io::Result<Option<(Stamp, List)
     Ok(Some((stamp, List::parse(&String::from_utf8_lossy(&text)))))
 }
 
+/// How many networks a list has, and the lines that are none.
+pub(crate) fn survey(path: &Path) -> std::io::Result<(usize, Vec<usize>)> {
+    let (_, list) = read(path, None)?.unwrap_or_default();
+    Ok((list.nets.len(), list.bad))
+}
+
 #[derive(Debug)]
 struct Lists {
     deny: Watched,

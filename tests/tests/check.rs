@@ -171,7 +171,7 @@ async fn says_what_cannot_work_and_what_to_do() {
     let nobody = port::free();
     let config = format!(
         "upstream = \"{}\"\nupstream-admin = \"admin:wrong\"\nlisten = [\"{taken_at}\", \"{}\", \"192.0.2.1:8100\"]\nstate = \"{{dir}}/c.toml\"\n\
-         relays = [\"{}\", \"{}\", \"http://{nobody}\", \"{}\"]\ndeny-ip = \"{{dir}}/none\"\nallow-ip = \"/dev/null\"\naccess-log = \"{{dir}}/no/access.log\"\n\
+         relays = [\"{}\", \"{}\", \"http://{nobody}\", \"{}\"]\ndeny-ip = \"{{dir}}/none\"\nallow-ip = \"{{dir}}/c.toml\"\naccess-log = \"{{dir}}/no/access.log\"\n\
          user = \"nobody-of-that-name\"\nalways = [\"/gone.mp3\"]\nlisten-tls = [\"127.0.0.1:0\"]\n[[certificate]]\nchain = \"{{dir}}/c.pem\"\nkey = \"{{dir}}/k.pem\"\n\
          [mount.\"/club.mp3\"]\npull-credentials = \"anna:wrong\"\n",
         icecast.url(""),
@@ -215,7 +215,7 @@ async fn says_what_cannot_work_and_what_to_do() {
     ] {
         has(&report, "error", about, says);
     }
-    has(&report, "warn", "allow-ip", "refuses everybody");
+    has(&report, "error", "allow-ip", "so everybody is refused");
     has(&report, "warn", "a plain GET", "there is no such mount now");
     has(
         &report,
@@ -243,6 +243,27 @@ fn a_broken_file_is_an_error_and_a_wrong_flag_is_usage() {
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(2));
+    // `serve` says the same, all at once, and does not start.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let text = "upstream = \"http://a\"\nwindow = 0\n\nalways = [\"live\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let mut command = std::process::Command::new(binary());
+    let out = command
+        .args(["serve", "--config"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&out.stderr);
+    let said = said.replace(&path.display().to_string(), "FILE");
+    for line in [
+        "2 problems in the configuration",
+        "FILE:2: window is 0: it takes 1 to 86400",
+        "FILE:4: always is \"live\": a mount begins",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
     let out = std::process::Command::new(binary())
         .args(["propose", "/nonexistent.xml"])
         .output()

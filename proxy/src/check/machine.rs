@@ -32,17 +32,24 @@ pub(super) fn files(config: &Config, section: &mut Section) {
     for (option, file) in [("deny-ip", &config.deny_ip), ("allow-ip", &config.allow_ip)] {
         let Some(file) = file else { continue };
         let name = file.display().to_string();
-        match std::fs::read_to_string(file) {
-            Ok(text) => {
-                let entries = text
-                    .lines()
-                    .map(|line| line.split('#').next().unwrap_or_default().trim());
-                let count = entries.filter(|entry| !entry.is_empty()).count();
-                let says = format!("{name}: {count} entries");
-                if option == "allow-ip" && count == 0 {
-                    section.warn(option, says, "an empty allow list refuses everybody: add addresses, or remove the option");
-                } else {
-                    section.ok(option, says);
+        match crate::bans::survey(file) {
+            Ok((0, _)) if option == "allow-ip" => section.error(
+                option,
+                format!("{name} has no address in it, so everybody is refused"),
+                "add addresses, or remove the option",
+            ),
+            Ok((count, bad)) => {
+                section.ok(option, format!("{name}: {count} addresses or networks"));
+                if let Some(line) = bad.first() {
+                    let says = format!(
+                        "{name}:{line} is no address, and skipped; such lines: {}",
+                        bad.len()
+                    );
+                    section.warn(
+                        option,
+                        says,
+                        "write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/64",
+                    );
                 }
             }
             Err(error) => section.error(
@@ -283,14 +290,11 @@ pub(super) fn process(config: &Config, section: &mut Section) {
         ),
     }
     if let Some(user) = &config.user {
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let known = passwd
-            .lines()
-            .any(|line| line.split(':').next() == Some(user.as_str()));
+        let known = nix::unistd::User::from_name(user).is_ok_and(|user| user.is_some());
         if !known {
             section.error(
                 "user",
-                format!("there is no {user} in /etc/passwd"),
+                format!("there is no user {user}"),
                 format!("adduser --system --group {user}"),
             );
         } else if rustix::process::geteuid().is_root() {

@@ -114,6 +114,8 @@ fn admission(page: &mut Page, mount: &Mount) {
             ));
             if !tunnel {
                 page.string("admission", "fanout");
+                page.why("Any account will do for the pull: nobody asks for it.");
+                page.string("pull-credentials", "icecast-ext:any");
             }
         }
         Some(asks) => {

@@ -65,6 +65,20 @@ fn the_proposal_for_a_rich_server_is_a_configuration() {
 }
 
 #[test]
+fn the_proposal_for_a_rich_server_is_the_one_that_was_read_and_found_good() {
+    let text = proposal(include_str!("../../tests/data/rich.xml"));
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/rich.toml");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(kept, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(kept).unwrap();
+    assert_eq!(
+        text, kept,
+        "run with UPDATE_DOCS=1 and read what has changed"
+    );
+}
+
+#[test]
 fn what_is_switched_off_would_parse_too() {
     let text = proposal(include_str!("../../tests/data/rich.xml"));
     let on: String = text
