@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`encoder`] | ffmpeg as a source: six formats, content that never repeats, what was sent kept in a file |
 //! | [`source`] | sources of our own: PUT, chunked PUT, SOURCE, at a given rate |
+//! | [`studio`] | ezstream and liquidsoap |
 //! | [`icecast`] | a stock Icecast 2.4.4 of its own, killed and restarted on the same port |
 //! | [`hooks`] | the server that Icecast's URL authentication asks |
 //! | [`metadata`] | titles through `/admin/metadata` |
@@ -48,6 +49,7 @@ pub mod port;
 pub mod proxy;
 pub mod source;
 pub mod stage;
+pub mod studio;
 pub mod tap;
 pub mod truth;
 pub mod upstream;
