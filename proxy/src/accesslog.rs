@@ -47,12 +47,16 @@ fn put(out: &mut String, text: &str, spaces: bool) {
     if text.is_empty() {
         return out.push('-');
     }
-    out.extend(text.chars().map(|c| match c {
-        '"' | '\\' | '`' => '.',
-        ' ' if !spaces => '.',
-        ' '..='~' => c,
-        _ => '.',
-    }));
+    for c in text.chars() {
+        match c {
+            ' ' if !spaces => out.push('.'),
+            '"' | '\\' | '`' => out.push('.'),
+            ' '..='~' => out.push(c),
+            // Was one octet.
+            '\u{fffd}' => out.push('.'),
+            other => out.extend(std::iter::repeat_n('.', other.len_utf8())),
+        }
+    }
 }
 
 impl Line<'_> {
@@ -304,11 +308,11 @@ mod tests {
         let whole = Line {
             user: Some("u \"[] x"),
             referer: "http://r/?q=\"x\" y",
-            ..line("A\"g\\e'n`t<x>\u{1}\t\u{fffd}\n end")
+            ..line("\u{e4}A\"g\\e'n`t<x>\u{1}\t\u{fffd}\n end")
         };
         assert_eq!(
             whole.encode(&TimeZone::UTC),
-            "192.0.2.1 - u..[].x [23/Nov/2026:03:22:37 +0000] \"GET /live.mp3 HTTP/1.1\" 200 66017 \"http://r/?q=.x. y\" \"A.g.e'n.t<x>.... end\" 3\n"
+            "192.0.2.1 - u..[].x [23/Nov/2026:03:22:37 +0000] \"GET /live.mp3 HTTP/1.1\" 200 66017 \"http://r/?q=.x. y\" \"..A.g.e'n.t<x>.... end\" 3\n"
         );
     }
 

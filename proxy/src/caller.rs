@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use icecast_ext_core::head::Request;
+use icecast_ext_core::head::{Method, Request};
 
 use crate::config::Config;
 
@@ -27,7 +27,7 @@ pub(crate) struct Caller {
     pub(crate) agent: String,
     /// Empty if unknown.
     pub(crate) referer: String,
-    /// Of Basic authentication, not proven by us.
+    /// Of Basic authentication, not proven by us; of somebody who wants to listen.
     pub(crate) user: Option<String>,
     /// Method, target without query, version.
     pub(crate) line: String,
@@ -46,6 +46,9 @@ impl Caller {
         } else {
             peer.ip().to_canonical()
         };
+        // Icecast names those who listen, neither sources nor administrators.
+        let listens = matches!(request.method, Method::Get | Method::Head)
+            && !request.target.starts_with("/admin/");
         let line = format!(
             "{} {} {}",
             request.method.as_str(),
@@ -61,6 +64,7 @@ impl Caller {
             referer: text("Referer"),
             user: request
                 .basic_auth()
+                .filter(|_| listens)
                 .map(|(user, _)| shown(&user, MAX_TEXT))
                 .filter(|user| !user.is_empty()),
             line: shown(line.as_bytes(), MAX_LINE),

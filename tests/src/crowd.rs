@@ -1,7 +1,7 @@
 //! Thousands of stock listeners at once. Each byte of each is compared with what the source sent, as it comes, so nothing
 //! has to be kept.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::http::{Head, request};
+use crate::http::{Head, connect_from, request};
 use crate::truth::find;
 use crate::wait::wait_for;
 
@@ -65,7 +65,7 @@ impl Crowd {
             let mut batch = JoinSet::new();
             for _ in 0..AT_ONCE.min(count - all.len()) {
                 let request = request("GET", path, addr, &[]);
-                batch.spawn(open(addr, request));
+                batch.spawn(open(all.len(), addr, request));
                 all.push(Arc::new(One::default()));
             }
             let mut ones = all[all.len() - batch.len()..].to_vec();
@@ -124,9 +124,11 @@ impl Crowd {
     }
 }
 
-async fn open(addr: SocketAddr, request: Vec<u8>) -> Result<(TcpStream, Vec<u8>)> {
+/// From one of 200 addresses: the proxy bounds what one may take.
+async fn open(number: usize, addr: SocketAddr, request: Vec<u8>) -> Result<(TcpStream, Vec<u8>)> {
     let opening = async {
-        let mut socket = TcpStream::connect(addr).await?;
+        let from = Ipv4Addr::new(127, 0, 1, (number % 200) as u8);
+        let mut socket = connect_from(from, addr).await?;
         socket.write_all(&request).await?;
         let mut bytes = Vec::new();
         loop {

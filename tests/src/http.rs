@@ -1,13 +1,13 @@
 //! Requests and answers as bytes. No parser is shared with the product: a judge that shares the defendant's parser
 //! shares its bugs.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// An answer's head.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -181,6 +181,16 @@ pub async fn exchange(addr: SocketAddr, request: &[u8], deadline: Duration) -> R
     // A reset after an answer, and a peer that keeps the connection, both leave what has come.
     let _ = tokio::time::timeout(deadline, talk).await;
     Ok(out)
+}
+
+/// A connection from one of the addresses `127.0.0.0/8`: to the other side, another client.
+///
+/// # Errors
+/// If it cannot be made.
+pub async fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    Ok(socket.connect(addr).await?)
 }
 
 /// The answer to a request of raw bytes; the peer has to close within 10 s.

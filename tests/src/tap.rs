@@ -1,6 +1,6 @@
 //! A listener that records everything.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::http::{Head, request};
+use crate::http::{Head, connect_from, request};
 use crate::icy;
 use crate::wait::wait_for;
 
@@ -66,8 +66,29 @@ impl Tap {
     /// # Errors
     /// If no head comes.
     pub async fn raw(addr: SocketAddr, request: &[u8]) -> Result<Self> {
+        Self::on(TcpStream::connect(addr).await?, request).await
+    }
+
+    /// Opens a listener from one of the addresses `127.0.0.0/8`.
+    ///
+    /// # Errors
+    /// If no head comes.
+    pub async fn from(
+        from: Ipv4Addr,
+        addr: SocketAddr,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Self> {
+        let socket = connect_from(from, addr).await?;
+        Self::on(socket, &request("GET", path, addr, fields)).await
+    }
+
+    /// Opens a listener on a connection.
+    ///
+    /// # Errors
+    /// If no head comes.
+    pub async fn on(mut socket: TcpStream, request: &[u8]) -> Result<Self> {
         let open = async {
-            let mut socket = TcpStream::connect(addr).await?;
             socket.write_all(request).await?;
             let mut bytes = Vec::new();
             loop {

@@ -1,0 +1,277 @@
+//! What one address may take, and who may not connect at all: each bound is reached by one client, and nobody else notices.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use icecast_ext_tests::child::Scratch;
+use icecast_ext_tests::http::{self, Answer, Head, request};
+use icecast_ext_tests::stage::{RATE, Stage};
+use icecast_ext_tests::tap::Tap;
+use icecast_ext_tests::truth::find;
+use icecast_ext_tests::wait::wait_until;
+use icecast_ext_tests::{icecast, proxy};
+
+const SOON: Duration = Duration::from_secs(15);
+/// A proxy that the configuration names.
+const TRUSTED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 90);
+
+fn client(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, last)
+}
+
+async fn stage(lists: &Path) -> Stage {
+    let deny = lists.join("deny.txt");
+    // Icecast reads the same list.
+    let setup = icecast::Setup {
+        more: format!("<paths><deny-ip>{}</deny-ip></paths>", deny.display()),
+        ..icecast::Setup::default()
+    };
+    let config = format!(
+        "trusted-proxy = [\"{TRUSTED}\"]\ndeny-ip = {deny:?}\n\
+         [limits]\nlisteners = 30\nconnections-per-address = 5\njoins-per-second = 2\nresumes-per-second = 2\n\
+         window-bytes-per-minute = 600000\n[mount.\"/other.mp3\"]\nmax-listeners = 2\n"
+    );
+    let stage = Stage::proxied(setup, |upstream| proxy::Setup {
+        config,
+        ..proxy::Setup::before(upstream)
+    });
+    stage.await.unwrap()
+}
+
+impl Asks for Stage {}
+
+/// Requests from any address.
+trait Asks {
+    async fn listen(&self, from: Ipv4Addr, path: &str, fields: &[(&str, &str)]) -> Tap
+    where
+        Self: At,
+    {
+        Tap::from(from, self.at(), path, fields).await.unwrap()
+    }
+
+    /// The head of HEAD.
+    async fn look(&self, from: Ipv4Addr, fields: &[(&str, &str)]) -> Head
+    where
+        Self: At,
+    {
+        let socket = http::connect_from(from, self.at()).await.unwrap();
+        let request = request("HEAD", "/live.mp3", self.at(), fields);
+        Tap::on(socket, &request).await.unwrap().head.clone()
+    }
+}
+
+trait At {
+    fn at(&self) -> std::net::SocketAddr;
+}
+
+impl At for Stage {
+    fn at(&self) -> std::net::SocketAddr {
+        self.proxy.addr()
+    }
+}
+
+fn retry_after(head: &Head) -> u64 {
+    let seconds = head.get("Retry-After").expect("Retry-After");
+    seconds.parse().unwrap()
+}
+
+#[track_caller]
+fn limited(head: &Head, status: u16) {
+    assert_eq!(head.status, status, "{head:?}");
+    assert!((1..=70).contains(&retry_after(head)), "{head:?}");
+}
+
+/// Asks until it is refused; how often it was not.
+async fn until_refused(stage: &Stage, from: Ipv4Addr, fields: &[(&str, &str)]) -> usize {
+    for passed in 0..200 {
+        let head = stage.look(from, fields).await;
+        if head.status != 200 {
+            limited(&head, 429);
+            // Whoever waits as he was told gets in.
+            tokio::time::sleep(Duration::from_secs(retry_after(&head))).await;
+            assert_eq!(stage.look(from, fields).await.status, 200);
+            return passed;
+        }
+    }
+    panic!("never refused");
+}
+
+/// The next request from there is let in, soon.
+async fn let_in(stage: &Stage, from: Ipv4Addr, fields: &[(&str, &str)]) -> Tap {
+    wait_until("a place is free again", SOON, || async {
+        let tap = stage.listen(from, "/live.mp3", fields).await;
+        (tap.head.status == 200).then_some(tap)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_limit_is_reached_by_one_and_harms_nobody_else() {
+    let lists = Scratch::new("lists").unwrap();
+    std::fs::write(lists.file("deny.txt"), "").unwrap();
+    let stage = stage(lists.path()).await;
+    let good = stage.listen(client(2), "/live.mp3", &[]).await;
+    assert_eq!(good.head.status, 200);
+
+    // Connections.
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        let tap = stage.listen(client(11), "/live.mp3", &[]).await;
+        assert_eq!(tap.head.status, 200);
+        held.push(tap);
+    }
+    let sixth = stage.listen(client(11), "/live.mp3", &[]).await;
+    limited(&sixth.head, 429);
+    let other = stage.listen(client(12), "/live.mp3", &[]).await;
+    assert_eq!(other.head.status, 200);
+    held.pop();
+    held.push(let_in(&stage, client(11), &[]).await);
+
+    // An address that nobody vouches for is not believed, and one that a proxy of ours forwards counts.
+    let mut forged = Vec::new();
+    for n in 0..6 {
+        let told = format!("192.0.2.{n}");
+        let fields = [("X-Forwarded-For", told.as_str())];
+        forged.push(stage.listen(client(16), "/live.mp3", &fields).await);
+    }
+    limited(&forged[5].head, 429);
+    assert_eq!(forged[4].head.status, 200);
+    drop(forged);
+    let one = [("X-Forwarded-For", "6.6.6.6, 192.0.2.1")];
+    let mut forwarded = Vec::new();
+    for _ in 0..5 {
+        forwarded.push(stage.listen(TRUSTED, "/live.mp3", &one).await);
+    }
+    assert!(forwarded.iter().all(|tap| tap.head.status == 200));
+    limited(&stage.listen(TRUSTED, "/live.mp3", &one).await.head, 429);
+    let another = [("X-Forwarded-For", "6.6.6.6, 192.0.2.2")];
+    forwarded.push(stage.listen(TRUSTED, "/live.mp3", &another).await);
+    assert_eq!(forwarded[5].head.status, 200);
+    drop(forwarded);
+
+    // Joins, resumes and bytes of the window, each by an address of its own, at once.
+    stage
+        .bystander
+        .wait_len(8 * RATE, Duration::from_secs(30))
+        .await;
+    let place = stage.bystander.head.place().unwrap();
+    let resume = place.resume(0);
+    let resumes = [("Resume-Offset", resume.as_str())];
+    let window = async {
+        let mut passed = 0;
+        loop {
+            let tap = stage.listen(client(15), "/live.mp3", &resumes).await;
+            if tap.head.status != 200 {
+                limited(&tap.head, 429);
+                break passed;
+            }
+            tap.wait_len(RATE, SOON).await;
+            assert!(stage.bystander.audio().starts_with(&tap.audio()[..RATE]));
+            passed += 1;
+            assert!(passed < 20, "never refused");
+        }
+    };
+    let (joins, resumed, drawn) = tokio::join!(
+        until_refused(&stage, client(13), &[]),
+        until_refused(&stage, client(14), &resumes),
+        window
+    );
+    assert!((20..=60).contains(&joins), "{joins} joins");
+    assert!((20..=60).contains(&resumed), "{resumed} resumes");
+    assert!((1..=12).contains(&drawn), "{drawn} windows");
+    let live = stage.listen(client(15), "/live.mp3", &[]).await;
+    assert_eq!(live.head.status, 200, "live costs nothing");
+    let shifted = stage.listen(client(15), "/live.mp3?_shift=6", &[]).await;
+    limited(&shifted.head, 429);
+
+    // Listeners of a mount, and of all.
+    let two: Vec<Tap> = vec![
+        stage.listen(client(20), "/other.mp3", &[]).await,
+        stage.listen(client(21), "/other.mp3", &[]).await,
+    ];
+    assert!(two.iter().all(|tap| tap.head.status == 200));
+    let third = stage.listen(client(22), "/other.mp3", &[]).await;
+    assert_eq!(third.head.status, 403);
+    let mut all = Vec::new();
+    let full = 'full: {
+        for n in 30..40 {
+            for _ in 0..5 {
+                let tap = stage.listen(client(n), "/live.mp3", &[]).await;
+                if tap.head.status != 200 {
+                    break 'full tap;
+                }
+                all.push(tap);
+            }
+        }
+        panic!("never full");
+    };
+    limited(&full.head, 503);
+    assert!(all.len() < 30);
+    all.pop();
+    all.push(let_in(&stage, client(60), &[]).await);
+    drop(all);
+
+    good.wait_more(RATE, SOON).await;
+    assert_eq!(good.ended(), None);
+    assert!(find(&stage.source.sent(), &good.audio()).is_some());
+    let log = stage.proxy.log();
+    for option in [
+        "connections-per-address",
+        "joins-per-second",
+        "resumes-per-second",
+        "window-bytes-per-minute",
+    ] {
+        assert!(log.contains(option), "{option} is not in the log");
+    }
+    stage.unharmed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_banned_at_icecast_is_banned_here_and_the_list_may_change() {
+    let lists = Scratch::new("lists").unwrap();
+    let deny = lists.file("deny.txt");
+    std::fs::write(
+        &deny,
+        "# enemies\n127.0.0.66\r\n192.0.2.66\n127.0.0.72/29\n",
+    )
+    .unwrap();
+    let stage = stage(lists.path()).await;
+    let nothing = async |from, addr| {
+        let tap = Tap::from(from, addr, "/live.mp3", &[]).await;
+        tap.is_err()
+    };
+    for addr in [stage.icecast.addr(), stage.proxy.addr()] {
+        assert!(nothing(client(66), addr).await, "closed without a word");
+        assert!(!nothing(client(67), addr).await);
+    }
+    assert!(nothing(client(77), stage.proxy.addr()).await, "a network");
+    let forwarded = [("X-Forwarded-For", "192.0.2.66")];
+    let tap = stage.listen(TRUSTED, "/live.mp3", &forwarded).await;
+    assert_eq!(tap.head.status, 403, "its proxy is told");
+    let answer: Answer = http::get(stage.proxy.addr(), "/status-json.xsl", &[])
+        .await
+        .unwrap();
+    assert_eq!(answer.head.status, 200);
+
+    std::fs::write(&deny, "127.0.0.67\n127.0.0.99\n").unwrap();
+    wait_until("the list is read again", SOON, || async {
+        nothing(client(67), stage.proxy.addr()).await.then_some(())
+    })
+    .await;
+    assert!(!nothing(client(66), stage.proxy.addr()).await);
+    std::fs::remove_file(&deny).unwrap();
+    wait_until("it is said that it is gone", SOON, || async {
+        stage
+            .proxy
+            .log()
+            .contains("the old list stays")
+            .then_some(())
+    })
+    .await;
+    assert!(
+        nothing(client(67), stage.proxy.addr()).await,
+        "the old list stays"
+    );
+    stage.unharmed().await;
+}
