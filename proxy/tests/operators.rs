@@ -179,3 +179,34 @@ fn the_tables_of_options_are_what_the_program_has() {
         "run with UPDATE_DOCS=1 to write it"
     );
 }
+
+/// Everything that the program may log, as its sources have it.
+fn sources(dir: &std::path::Path, into: &mut String) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_lines_worth_knowing_are_lines_of_the_log() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    sources(&here.join("src"), &mut all);
+    sources(&here.join("../icecast-ext/delivery/src"), &mut all);
+    let page = page();
+    let night = page.split("## At 3 in the morning").nth(1).unwrap();
+    let lines: Vec<&str> = night
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .collect();
+    assert!(lines.len() > 10);
+    for line in lines {
+        let quoted = line.split('`').next().unwrap();
+        assert!(all.contains(quoted), "nothing logs {quoted:?}");
+    }
+}

@@ -41,7 +41,9 @@ async fn a_reload_under_2000_listeners_is_heard_by_none_and_holds_for_who_comes_
     for mount in ["/live.mp3", "/other.mp3", "/third.mp3"] {
         icecast.wait_mount(mount).await;
     }
-    let first = "relays = [\"http://a.example:1\"]\nalways = [\"/other.mp3\"]\nwindow = 60\n[mount.\"/other.mp3\"]\nwindow = 2\n";
+    // All listeners are one address here.
+    let first = "relays = [\"http://a.example:1\"]\nalways = [\"/other.mp3\"]\nwindow = 60\n[mount.\"/other.mp3\"]\nwindow = 2\n\
+                 [limits]\nconnections-per-address = 0\njoins-per-second = 0\n";
     let setup = Setup {
         config: first.to_owned(),
         ..Setup::before(icecast.addr())
@@ -75,7 +77,7 @@ async fn a_reload_under_2000_listeners_is_heard_by_none_and_holds_for_who_comes_
 
     // What is right holds for who comes next.
     let second = "relays = [\"http://b.example:1\"]\nalways = [\"/third.mp3\"]\nwindow = 60\ntick = 100\nsource-password = \"hemlig\"\n\
-                  [mount.\"/other.mp3\"]\nwindow = 2\n[mount.\"/live.mp3\"]\nburst = 2000\n[limits]\nmounts = 3\n";
+                  [mount.\"/other.mp3\"]\nwindow = 2\n[mount.\"/third.mp3\"]\nburst = 2000\n[mount.\"/live.mp3\"]\nmax-listeners = 5\n[limits]\nconnections-per-address = 0\njoins-per-second = 0\nmounts = 3\n";
     proxy.rewrite(second).unwrap();
     proxy.signal("HUP").unwrap();
     logged(&proxy, "reloaded changes=").await;
@@ -88,9 +90,9 @@ async fn a_reload_under_2000_listeners_is_heard_by_none_and_holds_for_who_comes_
         assert!(log.contains(line), "{line}: {log}");
     }
     assert!(!log.contains("hemlig"), "{log}");
-    let tap = Tap::aware(proxy.addr(), "/live.mp3").await.unwrap();
+    let tap = Tap::aware(proxy.addr(), "/third.mp3").await.unwrap();
     assert!(link(&tap).contains("b.example"), "{:?}", tap.head);
-    // A burst of a quarter of a second: a second's bytes are not there at once.
+    // Of a mount that was not there, with a burst of its own.
     let place = tap.head.place().unwrap().offset;
     let next = tap.head.window_number("next").unwrap();
     assert!(next - place <= 2000, "{place} to {next}");
@@ -103,6 +105,13 @@ async fn a_reload_under_2000_listeners_is_heard_by_none_and_holds_for_who_comes_
         },
     )
     .await;
+
+    let full = Tap::open(proxy.addr(), "/live.mp3", &[]).await.unwrap();
+    assert_eq!(
+        full.head.status, 403,
+        "2000 are there, and 5 may be: {:?}",
+        full.head
+    );
 
     // A storm of them.
     for text in [first, second].iter().cycle().take(10) {
