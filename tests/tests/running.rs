@@ -132,7 +132,7 @@ fn four(id: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn privileges_are_dropped_for_good_once_a_low_port_is_open() {
-    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let number = |flag: &str, name: &str| -> u32 {
         let out = Command::new("id").args([flag, name]).output().unwrap();
         String::from_utf8_lossy(&out.stdout).trim().parse().unwrap()
@@ -141,9 +141,20 @@ async fn privileges_are_dropped_for_good_once_a_low_port_is_open() {
     // Every address of 127.0.0.0/8 is this machine, and nobody else has port 80 of this one.
     let pid = std::process::id().to_be_bytes();
     let low = SocketAddr::from(([127, 83, pid[2], pid[3].clamp(1, 254)], 80));
+    // Root alone may read the key.
+    let keys = Scratch::new("keys").unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (chain, key) = (keys.file("chain.pem"), keys.file("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let tls = port::free();
     let setup = proxy::Setup {
         listen: Some(low),
         state: true,
+        config: format!(
+            "listen-tls = [\"{tls}\"]\n[[certificate]]\nchain = {chain:?}\nkey = {key:?}\n"
+        ),
         flags: words(&["--source-password", "x", "--user", "nobody"]),
         ..proxy::Setup::default()
     };
@@ -158,6 +169,12 @@ async fn privileges_are_dropped_for_good_once_a_low_port_is_open() {
     for field in ["CapEff:", "CapPrm:", "CapAmb:"] {
         assert_eq!(of_all_threads(pid, field), ["0000000000000000"], "{field}");
     }
+    assert!(TcpStream::connect(tls).await.is_ok());
+    let log = proxy.log();
+    assert!(
+        log.contains("with TLS") && log.contains("cannot read this key"),
+        "{log}"
+    );
     let lock = std::fs::metadata(proxy.state().join("lock")).unwrap();
     assert_eq!(lock.uid(), uid, "made for the user");
 
