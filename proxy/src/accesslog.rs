@@ -164,7 +164,6 @@ impl AccessLog {
     }
 
     /// Lines that were lost so far.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the room of figures"))]
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }

@@ -349,8 +349,12 @@ impl Limits {
         })
     }
 
+    /// Listeners that count, on all mounts.
+    pub(crate) fn seats(&self) -> u64 {
+        self.listeners.taken()
+    }
+
     /// Addresses in the table.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the room of figures"))]
     pub(crate) fn addresses(&self) -> usize {
         self.table().by_subject.len()
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::answer::{Answer, version};
 use crate::caller::Caller;
 use crate::connection::Connection;
-use crate::figures::Pulled;
+use crate::figures::{Limit, Pulled};
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::STATS;
@@ -102,6 +102,7 @@ async fn source(
         return server.reply(connection, request, caller, &answer).await;
     }
     if server.stations.get(path).is_none() && server.stations.len() >= server.max_mounts() {
+        server.figures.limited(Limit::Mounts);
         tracing::error!(%peer, path, "too many mounts (limits.mounts): a source is refused");
         let answer = Answer::unavailable("too many mounts");
         return server.reply(connection, request, caller, &answer).await;

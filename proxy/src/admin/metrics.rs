@@ -8,8 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::process::Process;
-use crate::clock;
+use super::process::Since;
 use crate::figures::{CLIENTS, LIMITS, MountFigures, Pulled, REASONS, Starts};
 use crate::server::Server;
 use crate::station::{Station, Supply};
@@ -17,15 +16,15 @@ use crate::station::{Station, Supply};
 /// What a scraper is told.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-const BYTES: Option<&Unit> = Some(&Unit::Bytes);
-const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
+pub(super) const BYTES: Option<&Unit> = Some(&Unit::Bytes);
+pub(super) const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 
 /// Everything at this moment.
 pub(crate) fn encode(server: &Arc<Server>) -> Result<String, Error> {
     let mut registry = Registry::with_prefix("icecast_ext");
     registry.register_collector(Box::new(Now(server.clone())));
     let mut process = Registry::with_prefix("process");
-    process.register_collector(Box::new(This(server.started_ms)));
+    process.register_collector(Box::new(Since(server.started_ms)));
     let mut text = String::new();
     prometheus_client::encoding::text::encode_registry(&mut text, &registry)?;
     prometheus_client::encoding::text::encode_registry(&mut text, &process)?;
@@ -36,9 +35,6 @@ pub(crate) fn encode(server: &Arc<Server>) -> Result<String, Error> {
 #[derive(Debug)]
 struct Now(Arc<Server>);
 
-#[derive(Debug)]
-struct This(u64);
-
 /// A metric's name, help and unit, and where its value is.
 type Named<T, V> = (
     &'static str,
@@ -48,9 +44,9 @@ type Named<T, V> = (
 );
 
 /// A metric of many labels.
-struct Family<'a>(MetricEncoder<'a>);
+pub(super) struct Family<'a>(MetricEncoder<'a>);
 
-type Labels<'a> = [(&'a str, &'a str)];
+pub(super) type Labels<'a> = [(&'a str, &'a str)];
 
 impl Family<'_> {
     fn count(&mut self, labels: &Labels<'_>, value: u64) -> Result<(), Error> {
@@ -61,7 +57,7 @@ impl Family<'_> {
         one.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> Result<(), Error> {
+    pub(super) fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> Result<(), Error> {
         if labels.is_empty() {
             return self.0.encode_gauge(&value);
         }
@@ -70,7 +66,7 @@ impl Family<'_> {
 }
 
 /// Names metrics in order.
-struct Names<'a>(DescriptorEncoder<'a>);
+pub(super) struct Names<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Names<'_> {
     fn counter<'s>(
@@ -87,7 +83,7 @@ impl Names<'_> {
         )?))
     }
 
-    fn gauge<'s>(
+    pub(super) fn gauge<'s>(
         &'s mut self,
         name: &'s str,
         help: &str,
@@ -307,6 +303,11 @@ fn whole(names: &mut Names<'_>, server: &Server) -> Result<(), Error> {
             figures.reloads.get(),
         ),
         (
+            "access_log_lines_lost",
+            "Lines that the access log could not take: is its disk full, or slow?",
+            server.access_log.lost(),
+        ),
+        (
             "journal_failures",
             "Records that could not be written",
             server
@@ -347,52 +348,23 @@ fn whole(names: &mut Names<'_>, server: &Server) -> Result<(), Error> {
     names
         .gauge("mounts", "Mounts that are served", None)?
         .gauge(&[], server.stations.len() as f64)?;
+    names
+        .gauge(
+            "seats",
+            "Listeners that count towards limits.listeners",
+            None,
+        )?
+        .gauge(&[], server.limits.seats() as f64)?;
+    names
+        .gauge(
+            "known_addresses",
+            "Addresses that the limits remember",
+            None,
+        )?
+        .gauge(&[], server.limits.addresses() as f64)?;
     let build = "Which build this is";
     let mut info = names
         .0
         .encode_descriptor("build", build, None, MetricType::Info)?;
     info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
-}
-
-impl Collector for This {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut names = Names(encoder);
-        let now = Process::now();
-        let cpu = "User and system time";
-        let mut family = names
-            .0
-            .encode_descriptor("cpu", cpu, SECONDS, MetricType::Counter)?;
-        family.encode_counter::<NoLabelSet, _, u64>(&now.cpu_seconds, None)?;
-        for (name, help, unit, value) in [
-            (
-                "resident_memory",
-                "Resident memory",
-                BYTES,
-                now.resident_bytes as f64,
-            ),
-            ("open_fds", "Open descriptors", None, now.open_fds as f64),
-            (
-                "max_fds",
-                "Descriptors that may be open",
-                None,
-                now.max_fds as f64,
-            ),
-            ("threads", "Threads", None, now.threads as f64),
-            (
-                "start_time",
-                "When it started, since 1970",
-                SECONDS,
-                self.0 as f64 / 1000.0,
-            ),
-            (
-                "uptime",
-                "For how long it has run",
-                SECONDS,
-                clock::now_ms().saturating_sub(self.0) as f64 / 1000.0,
-            ),
-        ] {
-            names.gauge(name, help, unit)?.gauge(&[], value)?;
-        }
-        Ok(())
-    }
 }

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use rustix::process::{Resource, getrlimit};
+
+use super::metrics::{BYTES, Names, SECONDS};
+use crate::clock;
 
 /// This process now. What cannot be read is zero.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
@@ -41,6 +47,53 @@ impl Process {
             cpu_seconds: cpu.as_secs_f64(),
             threads: number(17),
         }
+    }
+}
+
+/// Tells metrics of this process, which started at so many ms since 1970.
+#[derive(Debug)]
+pub(super) struct Since(pub(super) u64);
+
+impl Collector for Since {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let mut names = Names(encoder);
+        let now = Process::now();
+        let cpu = "User and system time";
+        let mut family = names
+            .0
+            .encode_descriptor("cpu", cpu, SECONDS, MetricType::Counter)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&now.cpu_seconds, None)?;
+        for (name, help, unit, value) in [
+            (
+                "resident_memory",
+                "Resident memory",
+                BYTES,
+                now.resident_bytes as f64,
+            ),
+            ("open_fds", "Open descriptors", None, now.open_fds as f64),
+            (
+                "max_fds",
+                "Descriptors that may be open",
+                None,
+                now.max_fds as f64,
+            ),
+            ("threads", "Threads", None, now.threads as f64),
+            (
+                "start_time",
+                "When it started, since 1970",
+                SECONDS,
+                self.0 as f64 / 1000.0,
+            ),
+            (
+                "uptime",
+                "For how long it has run",
+                SECONDS,
+                clock::now_ms().saturating_sub(self.0) as f64 / 1000.0,
+            ),
+        ] {
+            names.gauge(name, help, unit)?.gauge(&[], value)?;
+        }
+        Ok(())
     }
 }
 

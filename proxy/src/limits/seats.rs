@@ -22,7 +22,6 @@ impl Seats {
     }
 
     /// How many are taken.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the room of figures"))]
     pub(super) fn taken(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
