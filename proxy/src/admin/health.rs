@@ -33,39 +33,33 @@ impl Health {
         if let Some(what) = server.watch.stuck() {
             reasons.push(format!("{what} hangs: listeners get nothing"));
         }
+        // Behind an upstream, a mount that is always wanted and cannot be had is our failure; a source that is not there is the
+        // source's.
+        let wanted = |path: &String| server.upstream.is_some() && config.always.contains(path);
+        for path in config.always.iter().filter(|path| wanted(path)) {
+            let lost = server.figures.mount(path).lost_for();
+            if let Some(lost) = lost.filter(|lost| *lost >= GRACE) {
+                let secs = lost.as_secs();
+                reasons.push(format!(
+                    "{path}: no bytes from the upstream for {secs} s; is it up?"
+                ));
+            }
+        }
         for station in server.stations.all() {
             let path = &station.path;
-            // Behind an upstream, a mount that is always wanted and cannot be had is our failure; a source that is not there
-            // is the source's.
-            let wanted = config.always.contains(path) && server.upstream.is_some();
             match station.supply() {
                 Supply::Live | Supply::Starting => {}
-                Supply::Lost(since) if since.elapsed() < GRACE => {}
-                Supply::Lost(since) if wanted => {
-                    let secs = since.elapsed().as_secs();
-                    reasons.push(format!(
-                        "{path}: no bytes from the upstream for {secs} s; is it up?"
-                    ));
-                }
+                Supply::Lost(since) if since.elapsed() < GRACE || wanted(path) => {}
                 Supply::Lost(since) => {
-                    warnings.push(format!(
-                        "{path}: nothing comes in for {} s",
-                        since.elapsed().as_secs()
-                    ));
+                    let secs = since.elapsed().as_secs();
+                    warnings.push(format!("{path}: nothing comes in for {secs} s"));
                 }
                 Supply::NoSource => {
-                    warnings.push(format!("{path}: the upstream has no source on it"))
+                    warnings.push(format!("{path}: the upstream has no source on it"));
                 }
                 Supply::Refused => warnings.push(format!(
                     "{path}: the upstream refuses it: does the mount need pull-credentials?"
                 )),
-            }
-        }
-        if server.upstream.is_some() {
-            for path in &config.always {
-                if server.stations.get(path).is_none() {
-                    warnings.push(format!("{path}: is not being pulled now"));
-                }
             }
         }
         if server

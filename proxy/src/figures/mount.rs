@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use icecast_ext_core::resume::{Kind as StartKind, Start};
 use icecast_ext_delivery::{Ended, Kind, Passed, Reason, Tally};
@@ -64,6 +64,22 @@ pub(crate) struct Starts {
     pub(crate) misses: Count,
 }
 
+/// No bytes come from the upstream.
+#[derive(Debug)]
+struct Lost {
+    since: Instant,
+    told: bool,
+}
+
+impl Lost {
+    fn now() -> Self {
+        Self {
+            since: Instant::now(),
+            told: false,
+        }
+    }
+}
+
 /// What is counted of a mount. Outlives its stations.
 #[derive(Debug)]
 pub(crate) struct MountFigures {
@@ -81,7 +97,7 @@ pub(crate) struct MountFigures {
     pub(crate) left: [Count; REASONS.len()],
     pub(crate) pulled: [Count; 5],
     tallies: Mutex<(Passed, Vec<Arc<Tally>>)>,
-    lost: Mutex<Option<Instant>>,
+    lost: Mutex<Option<Lost>>,
 }
 
 /// Names of [`MountFigures::starts`].
@@ -196,11 +212,12 @@ impl MountFigures {
         self.pulled[how as usize].get()
     }
 
-    /// The upstream, or the source, is gone.
+    /// The upstream, or the source, is gone while bytes came. Told once.
     pub(crate) fn upstream_lost(&self, why: &str) {
         let mut lost = lock(&self.lost);
-        if lost.is_none() {
-            *lost = Some(Instant::now());
+        let lost = lost.get_or_insert_with(Lost::now);
+        if !lost.told {
+            lost.told = true;
             let why = short(why);
             self.events
                 .tell(Some(&self.name), What::UpstreamLost { why });
@@ -209,13 +226,26 @@ impl MountFigures {
 
     /// The supply of the mount has changed.
     pub(crate) fn supply(&self, now: Supply) {
-        if now == Supply::Live {
-            let lost = lock(&self.lost).take();
-            let what = What::UpstreamLive {
-                lost_seconds: lost.map(|since| since.elapsed().as_secs_f64()),
-            };
-            self.events.tell(Some(&self.name), what);
+        let mut lost = lock(&self.lost);
+        match now {
+            Supply::Starting => {}
+            Supply::Lost(_) => {
+                lost.get_or_insert_with(Lost::now);
+            }
+            Supply::NoSource | Supply::Refused => *lost = None,
+            Supply::Live => {
+                let lost = lost.take();
+                let what = What::UpstreamLive {
+                    lost_seconds: lost.map(|lost| lost.since.elapsed().as_secs_f64()),
+                };
+                self.events.tell(Some(&self.name), what);
+            }
         }
+    }
+
+    /// For how long the upstream has given nothing, though a station may have been given up and made again meanwhile.
+    pub(crate) fn lost_for(&self) -> Option<Duration> {
+        lock(&self.lost).as_ref().map(|lost| lost.since.elapsed())
     }
 
     /// Something else about this mount.
@@ -244,5 +274,20 @@ mod tests {
             "what ended is folded in"
         );
         assert_eq!(figures.mount("/a").sum(|starts| &starts.joins), 1);
+    }
+
+    #[test]
+    fn an_upstream_is_lost_until_bytes_come_whatever_stations_do() {
+        let figures = Figures::default();
+        let counts = figures.mount("/a");
+        counts.supply(Supply::Lost(tokio::time::Instant::now()));
+        counts.upstream_lost("it broke");
+        counts.upstream_lost("it broke again");
+        figures.mount("/a").supply(Supply::Starting);
+        assert!(figures.mount("/a").lost_for().is_some());
+        counts.supply(Supply::Live);
+        assert_eq!(counts.lost_for(), None);
+        let (past, _) = figures.events.subscribe(0);
+        assert_eq!(past.len(), 2, "lost once, live once");
     }
 }
