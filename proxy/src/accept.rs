@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
 use icecast_ext_core::field::From;
 use icecast_ext_core::head::{Method, Request};
 use tokio::net::TcpStream;
@@ -22,6 +23,17 @@ use crate::sockets::Open;
 use crate::stream::Stream;
 use crate::{listener, origin, overlay, tls, tunnel};
 
+/// How a connection came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Through a listening socket.
+    Plain,
+    /// Through a listening socket for TLS.
+    Tls,
+    /// From the process before, which makes it itself.
+    Kin,
+}
+
 /// A peer that acknowledges nothing for so long is cut.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -32,12 +44,18 @@ impl Server {
         loop {
             let accepted = tokio::select! {
                 () = self.accepting.cancelled() => return,
+                () = self.gate.freezing() => {
+                    // Meanwhile connections wait in the kernel, for this process or the next.
+                    if self.gate.thawed().await {
+                        continue;
+                    }
+                    return;
+                }
                 accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
                     self.figures.connections.one();
-                    let server = self.clone();
                     let place = match self.let_in(peer) {
                         Ok(place) => place,
                         Err(Shut::Banned) => continue,
@@ -50,13 +68,8 @@ impl Server {
                             continue;
                         }
                     };
-                    let connection = self.connections.track_future(async move {
-                        tokio::select! {
-                            () = server.stop.cancelled() => {}
-                            () = server.serve(stream, peer, tls, place) => {}
-                        }
-                    });
-                    self.tasks.spawn(connection);
+                    let way = if tls { Way::Tls } else { Way::Plain };
+                    self.enter(stream, peer, BytesMut::new(), way, place);
                 }
                 Err(error) => {
                     self.figures.accept_errors.one();
@@ -68,11 +81,31 @@ impl Server {
         }
     }
 
+    /// A connection, and what was read of it already.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        read: BytesMut,
+        way: Way,
+        place: Connected,
+    ) {
+        let server = self.clone();
+        let connection = self.connections.track_future(async move {
+            tokio::select! {
+                () = server.stop.cancelled() => {}
+                () = server.serve(stream, peer, read, way, place) => {}
+            }
+        });
+        self.tasks.spawn(connection);
+    }
+
     async fn serve(
         self: &Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
-        tls: bool,
+        read: BytesMut,
+        way: Way,
         place: Connected,
     ) {
         if let Some(upstream) = &self.upstream {
@@ -82,7 +115,7 @@ impl Server {
         // A peer that takes nothing for so long is gone, whatever it is being sent.
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
         let stream = match &self.certificates {
-            Some(certificates) if tls => {
+            Some(certificates) if way == Way::Tls => {
                 tls::accept(certificates, stream, peer, &self.figures).await
             }
             _ => Some(stream.into()),
@@ -90,8 +123,11 @@ impl Server {
         let Some(stream) = stream else {
             return;
         };
-        let Some(mut connection) = connection::read(stream, peer, place, &self.figures).await
-        else {
+        let read = connection::read(stream, peer, read, place, &self.figures);
+        let Some(connection) = read.await else {
+            return;
+        };
+        let Some(mut connection) = self.pass_on(connection) else {
             return;
         };
         let bytes = connection.buffer.clone().freeze();
@@ -108,6 +144,14 @@ impl Server {
             Ok(judged) => judged,
             Err(answer) => return self.refuse(connection, &request, &caller, &answer).await,
         };
+        if way == Way::Kin {
+            // The process before, for those whom it could not hand over. They were let in there.
+            if let Some(station) = self.stations.get(&target.path) {
+                let permit = admission::Permit::free(self.door.clone());
+                listener::serve(self, &station, connection, &request, &caller, asked, permit).await;
+            }
+            return;
+        }
         let resumes = asked.is_some_and(|asked| matches!(asked.from, From::At(_)));
         if let Err(answer) = self.let_ask(&mut connection, &caller, resumes) {
             return self.reply(connection, &request, &caller, &answer).await;

@@ -32,6 +32,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::handover::{Door, Way};
 use crate::server::Server;
 
 /// Connections at once.
@@ -61,7 +62,7 @@ pub(crate) fn start(server: &Arc<Server>) -> anyhow::Result<()> {
         server: server.clone(),
         subscribers: Arc::new(Semaphore::new(MAX_SUBSCRIBERS)),
     });
-    let listener = match listen(address) {
+    let listener = match listen(server, address) {
         Ok(listener) => Some(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             tracing::warn!(%address, "the admin address is in use by another process; it is tried again until it is free");
@@ -76,7 +77,7 @@ pub(crate) fn start(server: &Arc<Server>) -> anyhow::Result<()> {
         stop.run_until_cancelled(async move {
             let listener = match listener {
                 Some(listener) => listener,
-                None => again(address).await,
+                None => again(&desk.server, address).await,
             };
             tracing::info!("the status page is at http://{address}/");
             accept(desk, listener).await;
@@ -86,16 +87,21 @@ pub(crate) fn start(server: &Arc<Server>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+fn listen(server: &Server, address: SocketAddr) -> std::io::Result<TcpListener> {
+    let door = Door {
+        address,
+        way: Way::Admin,
+        given: false,
+    };
+    server
+        .doors
+        .open(door, || std::net::TcpListener::bind(address))
 }
 
-async fn again(address: SocketAddr) -> TcpListener {
+async fn again(server: &Server, address: SocketAddr) -> TcpListener {
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if let Ok(listener) = listen(address) {
+        if let Ok(listener) = listen(server, address) {
             return listener;
         }
     }
@@ -114,7 +120,11 @@ async fn accept(desk: Arc<Desk>, listener: TcpListener) {
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            () = desk.server.gate.left() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let desk = desk.clone();
                 tokio::spawn(async move {

@@ -99,6 +99,33 @@ impl Door {
         })
     }
 
+    /// The listener has a connection of its own at the upstream.
+    pub(crate) fn shadowed(&self, id: u64) -> bool {
+        self.shadows.has(id)
+    }
+
+    /// How long ago the listener's client began, and how long it may still listen, if that is bounded.
+    pub(crate) fn term(&self, id: u64, session: Option<Session>) -> Option<(Duration, Duration)> {
+        let (end, now) = (self.bounds.end(id)?, Instant::now());
+        let since = session.and_then(|session| self.bounds.since(session));
+        let since = since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        Some((since, end.saturating_duration_since(now)))
+    }
+
+    /// A listener of another process has a term.
+    pub(crate) fn bound(
+        &self,
+        mount: &Arc<icecast_ext_delivery::Mount>,
+        id: u64,
+        session: Option<Session>,
+        (since, left): (Duration, Duration),
+    ) {
+        let now = Instant::now();
+        let began = now.checked_sub(since).unwrap_or(now);
+        self.bounds.term(mount, id, session, now + left, began);
+        self.shadows.news.notify_one();
+    }
+
     /// A listener's response has ended: so does what the upstream has of it. Called on a delivery loop's thread.
     pub(crate) fn ended(&self, id: u64) {
         self.shadows.ended(id);
@@ -128,6 +155,16 @@ impl Permit {
     /// Whether only we know of this listener.
     pub(crate) fn is_ours_alone(&self) -> bool {
         self.shadow.is_none()
+    }
+
+    /// For who was let in before.
+    pub(crate) const fn free(door: Arc<Door>) -> Self {
+        Self {
+            door,
+            place: None,
+            term: None,
+            shadow: None,
+        }
     }
 
     /// The listener `id` is served from now on; `admit` gives it to the loops.

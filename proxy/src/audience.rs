@@ -5,6 +5,7 @@
 //! end. Who has no session (a stock player, a relay) gets its line when its connection ends, as at Icecast.
 
 mod names;
+mod passage;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use crate::accesslog::{AccessLog, Line};
 use crate::caller::Caller;
 use crate::limits::{Connected, Seat};
 use names::Names;
+pub(crate) use passage::Passenger;
 
 /// Numbers of listeners begin here, so that none equals one of Icecast's own clients.
 pub(crate) const FIRST_ID: u64 = 1_000_000_000;

@@ -27,25 +27,25 @@ pub(crate) struct Connection {
     pub(crate) buffer: BytesMut,
 }
 
-/// Reads until the head is whole. Answers and closes what has none; `None` then.
+/// Reads until the head is whole; `buffer`: what was read already. Answers and closes what has none; `None` then.
 pub(crate) async fn read(
     mut stream: Stream,
     peer: SocketAddr,
+    mut buffer: BytesMut,
     place: Connected,
     figures: &Figures,
 ) -> Option<Connection> {
     let since = SystemTime::now();
-    let mut buffer = BytesMut::with_capacity(1024);
     let reading = async {
         loop {
-            match stream.read_buf(&mut buffer).await {
-                Ok(0) | Err(_) => return None,
-                Ok(_) => {}
-            }
             match Request::parse(&buffer) {
                 Ok(Some(_)) => return Some(Ok(())),
                 Ok(None) => buffer.reserve(MAX_HEAD / 2),
                 Err(error) => return Some(Err(error)),
+            }
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
             }
         }
     };

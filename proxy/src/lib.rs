@@ -24,6 +24,7 @@ mod entrance;
 mod events;
 mod figures;
 mod gate;
+mod handover;
 mod house;
 pub mod icecast_xml;
 mod limits;

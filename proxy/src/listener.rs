@@ -144,6 +144,15 @@ pub(crate) async fn serve(
         _ if icy => Cursor::icy(start.at, METAINT, aware, continues),
         _ => Cursor::plain(start.at, aware, continues),
     };
+    // Listeners are handed over all at once: either this one is among them, or its request is.
+    let hold = server.gate.hold().await;
+    let connection = match hold {
+        Some(_) => connection,
+        None => match server.pass_on(connection) {
+            Some(connection) => connection,
+            None => return,
+        },
+    };
     let (began, lost) = began(start.kind);
     tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, began, at = %start.at, lost, "listener");
     let socket = match connection.stream.into_socket() {

@@ -65,7 +65,6 @@ pub(crate) fn status(line: &str) {
 }
 
 /// Another process is the service from now on; this one says nothing more.
-#[expect(dead_code, reason = "for the upgrade")]
 pub(crate) fn main_pid(pid: u32) {
     tell(&[NotifyState::MainPid(pid)]);
     SILENT.store(true, Ordering::Relaxed);

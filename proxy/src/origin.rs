@@ -1,15 +1,16 @@
 //! Without an upstream: takes sources itself, by PUT and SOURCE, and their titles.
 
+mod live;
+
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use icecast_ext_core::address::Offset;
 use icecast_ext_core::chunked;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::head::{Method, Request, Target, encode_path};
 use icecast_ext_core::icy;
 use icecast_ext_delivery::RunStart;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, version};
@@ -19,9 +20,8 @@ use crate::figures::{Limit, Pulled};
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::STATS;
-
-/// A source that sends nothing for so long has gone (Icecast's `source-timeout`).
-const SILENCE: std::time::Duration = std::time::Duration::from_secs(10);
+use live::Live;
+pub(crate) use live::resume;
 
 /// True for what an origin answers besides listeners.
 pub(crate) fn is_for(request: &Request<'_>, path: &str) -> bool {
@@ -49,6 +49,15 @@ pub(crate) async fn serve(
         )
         .await;
     }
+    // A title belongs where the source is.
+    let hold = server.gate.hold().await;
+    let connection = match hold {
+        Some(_) => connection,
+        None => match server.pass_on(connection) {
+            Some(connection) => connection,
+            None => return,
+        },
+    };
     let answer = match target.path.as_str() {
         STATS => status(server, request),
         _ => metadata(server, request, target.query.unwrap_or_default()),
@@ -107,8 +116,14 @@ async fn source(
         let answer = Answer::unavailable("too many mounts");
         return server.reply(connection, request, caller, &answer).await;
     }
+    // Sources are handed over all at once: either this one is among them, or its request is.
+    let Some(hold) = server.gate.hold().await else {
+        // One that speaks TLS comes again, to the process that has taken over.
+        drop(server.pass_on(connection));
+        return;
+    };
     let station = server.station(path);
-    let Some(_seat) = station.take_seat() else {
+    let Some(seat) = station.take_seat() else {
         tracing::warn!(%peer, path, "refused a second source");
         let answer = Answer::new(403, "Mountpoint in use\n");
         return server.reply(connection, request, caller, &answer).await;
@@ -143,21 +158,17 @@ async fn source(
     });
     station.set(Supply::Live);
     tracing::info!(%peer, path, %epoch, "source");
-    let early = connection.buffer.split_off(head_length);
-    let why = read(&station, &mut connection, early, request).await;
-    tracing::info!(%peer, path, why, "the source has gone");
-    station.figures.pulled(Pulled::Lost);
-    station.figures.upstream_lost(why);
-    let mut said = greeting.len() as u64;
-    if request.method == Method::Put {
-        let farewell = Answer::new(200, "").encode(request.version, false);
-        let _ = connection.stream.write_all(&farewell).await;
-        let _ = connection.stream.shutdown().await;
-        said += farewell.len() as u64;
-    }
-    server.note(caller, connection.since, Some(200), said);
-    station.mount.end();
-    lost(server, &station);
+    let live = Live {
+        caller: caller.clone(),
+        since: connection.since,
+        said: greeting.len() as u64,
+        stream: connection.stream,
+        read: connection.buffer.split_off(head_length),
+        put: (request.method == Method::Put).then_some(request.version),
+        left: request.content_length(),
+        chunks: request.is_chunked().then(chunked::Decoder::default),
+    };
+    live.serve(server, &station, seat, hold).await;
 }
 
 /// The mount has no source now: listeners wait for one.
@@ -168,62 +179,11 @@ pub(crate) fn lost(server: &Arc<Server>, station: &Arc<Station>) {
     server.tasks.spawn(expiry);
 }
 
-/// Reads the source's body into the mount; says why it ended.
-async fn read(
-    station: &Station,
-    connection: &mut Connection,
-    early: BytesMut,
-    request: &Request<'_>,
-) -> &'static str {
-    let mut chunks = request.is_chunked().then(chunked::Decoder::default);
-    let mut left = request.content_length();
-    let mut buffer = early;
-    let mut payload = Vec::new();
-    loop {
-        let mut done = false;
-        match &mut chunks {
-            Some(decoder) => {
-                payload.clear();
-                match decoder.feed(&buffer, &mut payload) {
-                    Ok(end) => done = end,
-                    Err(error) => {
-                        tracing::warn!(peer = %connection.peer, mount = station.path, %error, "the source's chunks cannot be read");
-                        return "malformed chunks";
-                    }
-                }
-                station.append(&payload);
-            }
-            None => {
-                let take = left.map_or(buffer.len(), |left| {
-                    buffer
-                        .len()
-                        .min(usize::try_from(left).unwrap_or(usize::MAX))
-                });
-                station.append(&buffer[..take]);
-                if let Some(left) = &mut left {
-                    *left -= take as u64;
-                    done = *left == 0;
-                }
-            }
-        }
-        if done {
-            return "its body is complete";
-        }
-        buffer.clear();
-        buffer.reserve(64 << 10);
-        match tokio::time::timeout(SILENCE, connection.stream.read_buf(&mut buffer)).await {
-            Err(_) => return "it was silent for 10 s",
-            Ok(Err(_)) => return "its connection broke",
-            Ok(Ok(0)) => return "it closed",
-            Ok(Ok(_)) => {}
-        }
-    }
-}
-
 /// Listeners wait for another source; when that does not come in time, the mount ends.
 async fn expire(server: Arc<Server>, station: Arc<Station>, since: Instant) {
     tokio::select! {
         () = server.stop.cancelled() => {}
+        () = server.gate.left() => {}
         () = tokio::time::sleep(server.config().patience) => {
             // The seat is kept: a source that comes this moment is refused and comes again, to a new station.
             if station.supply() == Supply::Lost(since) && let Some(seat) = station.take_seat() {

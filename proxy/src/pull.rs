@@ -1,6 +1,7 @@
 //! The one connection for a mount to its upstream: made, kept, made again.
 
 mod feed;
+pub(crate) mod follow;
 mod legacy;
 
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::config::Credentials;
 use crate::figures::Pulled;
+use crate::handover::Pull;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::stream::Stream;
@@ -98,16 +101,47 @@ struct Memory {
     unproven: u32,
 }
 
+impl Memory {
+    /// As far as the buffer and the process before know.
+    fn of(station: &Station) -> Self {
+        let age = station.age();
+        let since = |age| Instant::now().checked_sub(age);
+        match station.remembered() {
+            Some(pull) => {
+                let ago = |ms| Duration::from_millis(clock::now_ms().saturating_sub(ms));
+                Self {
+                    last_byte: pull.last_byte.map(ago).and_then(since),
+                    adopted: pull.adopted,
+                    unproven: pull.unproven,
+                }
+            }
+            None => Self {
+                last_byte: age.and_then(since),
+                adopted: false,
+                unproven: 0,
+            },
+        }
+    }
+
+    fn pull(&self) -> Pull {
+        let ms = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Pull {
+            last_byte: self
+                .last_byte
+                .map(|at| clock::now_ms().saturating_sub(ms(at))),
+            adopted: self.adopted,
+            unproven: self.unproven,
+        }
+    }
+}
+
 /// Pulls until nobody has listened for a window, or the upstream has been without the mount for longer than the listeners'
 /// patience. Then the station is forgotten.
 pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc<Station>) {
-    let mut memory = Memory {
-        last_byte: station
-            .age()
-            .and_then(|age| Instant::now().checked_sub(age)),
-        adopted: false,
-        unproven: 0,
-    };
+    if server.gate.gone() {
+        return follow::run(&server, &station).await;
+    }
+    let mut memory = Memory::of(&station);
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
     let mut said = String::new();
@@ -115,14 +149,20 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     let idle = std::pin::pin!(idle(&server, &station));
     let mut idle = idle;
     loop {
+        let Some(hold) = server.gate.hold().await else {
+            return follow::run(&server, &station).await;
+        };
         let went = tokio::select! {
             () = stop.cancelled() => return,
             () = &mut idle => {
                 tracing::info!(mount = station.path, "nobody listens: the pull ends");
                 break;
             }
+            () = server.gate.freezing() => None,
             went = through(&server, &upstream, &station, &mut memory) => went,
         };
+        station.remember(memory.pull());
+        drop(hold);
         // Closed for a moment, and nothing is lost.
         let Some(went) = went else { continue };
         let was_live = station.supply() == Supply::Live;
@@ -245,11 +285,38 @@ async fn connected(
     authorization: Option<&str>,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
+    let stream = upstream.connect().await?;
+    let asking = Asking {
+        authority: &upstream.server().authority(),
+        via: upstream.via(),
+        agent: &upstream.agent(),
+        authorization,
+        upstream: Some(upstream),
+    };
+    asked(stream, asking, station, memory).await
+}
+
+/// Whom a pull asks, and as whom.
+struct Asking<'a> {
+    authority: &'a str,
+    via: &'a str,
+    agent: &'a str,
+    authorization: Option<&'a str>,
+    /// If it is that: it counts us.
+    upstream: Option<&'a Origin>,
+}
+
+/// Asks on a connection that has just been made, and reads to the end.
+async fn asked(
+    mut stream: Stream,
+    asking: Asking<'_>,
+    station: &Station,
+    memory: &mut Memory,
+) -> Result<std::convert::Infallible, Ended> {
     // Kept through every 412: a parent that is behind us in our own epoch has to catch up.
     let held = station.mount.received();
-    let mut stream = upstream.connect().await?;
     stream
-        .send(request(upstream, &station.path, authorization, held).as_bytes())
+        .send(request(&asking, &station.path, held).as_bytes())
         .await?;
     let mut buffer = BytesMut::with_capacity(16 << 10);
     let deadline = Instant::now() + HEAD_TIME;
@@ -270,7 +337,8 @@ async fn connected(
         };
     };
     let _ = buffer.split_to(length);
-    let _pulling = upstream.ledger().pulled(&station.path);
+    let upstream = asking.upstream;
+    let _pulling = upstream.map(|upstream| upstream.ledger().pulled(&station.path));
     let body = Body {
         stream,
         buffer,
@@ -283,12 +351,7 @@ async fn connected(
     }
 }
 
-fn request(
-    upstream: &Origin,
-    path: &str,
-    authorization: Option<&str>,
-    held: Option<Position>,
-) -> String {
+fn request(asking: &Asking<'_>, path: &str, held: Option<Position>) -> String {
     let path = encode_path(path);
     let resume = held.map_or_else(String::new, |at| {
         let resume = Resume {
@@ -299,15 +362,16 @@ fn request(
         };
         format!("Resume-Offset: {}\r\n", resume.encode())
     });
-    let authorization =
-        authorization.map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
+    let authorization = asking
+        .authorization
+        .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
     // HTTP/1.0, so that nobody on the way makes the answer chunked.
     format!(
         "GET {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: {}, */*;q=0.5\r\nIcy-MetaData: 1\r\nVia: {}\r\n{authorization}{resume}\r\n",
-        upstream.server().authority(),
-        upstream.agent(),
+        asking.authority,
+        asking.agent,
         frame::MEDIA_TYPE,
-        upstream.via(),
+        asking.via,
     )
 }
 

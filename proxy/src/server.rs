@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use icecast_ext_delivery::{Ended, Engine, EngineConfig, Journal, MountConfig, Reason};
+use icecast_ext_delivery::{Ended, Engine, EngineConfig, Journal, Mount, MountConfig, Reason};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,8 +15,9 @@ use crate::audience::Audience;
 use crate::bans::Bans;
 use crate::config::{Bind, Config};
 use crate::figures::Figures;
+use crate::handover::{Doors, Gate, Inheritance};
 use crate::limits::Limits;
-use crate::station::{Station, Stations};
+use crate::station::{Station, Stations, Supply};
 use crate::tls::Certificates;
 use crate::upstream::Origin;
 use crate::watch::Watch;
@@ -51,6 +52,9 @@ pub(crate) struct Server {
     pub(crate) access_log: Arc<AccessLog>,
     /// Places for requests that wait for the edge.
     pub(crate) held: Semaphore,
+    /// Whether another process takes over.
+    pub(crate) gate: Gate,
+    pub(crate) doors: Doors,
     pub(crate) stop: CancellationToken,
     /// Cancelled before `stop`, or with it: nobody new comes in.
     pub(crate) accepting: CancellationToken,
@@ -64,9 +68,12 @@ impl Server {
     pub(crate) async fn start(
         config: Config,
         stop: CancellationToken,
+        mut inheritance: Option<Inheritance>,
     ) -> anyhow::Result<(Arc<Self>, Vec<Bind>)> {
         let id = crate::random_id()?;
-        let opened = sockets::open(&config)?;
+        let doors = inheritance.as_mut().map(Inheritance::doors);
+        let doors = doors.unwrap_or_default();
+        let opened = sockets::open(&config, &doors)?;
         let tls = opened.iter().any(|open| open.tls);
         let certificates = tls
             .then(|| Certificates::load(&config.certificates))
@@ -75,7 +82,11 @@ impl Server {
         // What only root may open is open; what is made from here on is the user's.
         privileges::drop(&config)?;
         privileges::check(&config);
-        let journal = config.state.as_deref().map(Journal::open).transpose()?;
+        let journal = match (config.state.as_deref(), &mut inheritance) {
+            (None, _) => None,
+            (Some(dir), Some(inheritance)) => Some(inheritance.journal(dir)?),
+            (Some(dir), None) => Some(Journal::open(dir)?),
+        };
         let upstream = match &config.upstream {
             None => None,
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
@@ -126,21 +137,30 @@ impl Server {
             access_log,
             held: Semaphore::new(listener::MAX_HELD),
             accepting: stop.child_token(),
+            gate: Gate::default(),
+            doors,
             stop,
             connections: TaskTracker::new(),
             tasks: TaskTracker::new(),
         });
+        crate::admin::start(&server)?;
+        let succession = match inheritance {
+            Some(inheritance) => Some(tokio::task::block_in_place(|| inheritance.take(&server))?),
+            None => None,
+        };
+        if let Some(succession) = succession {
+            succession.begin(&server)?;
+        }
         // What is older than this, nobody can want to continue.
         let keep = config.window + config.patience;
         let remembered = server.journal.as_ref().map(|journal| journal.mounts(keep));
         let always = config.always.clone();
         for path in remembered.into_iter().flatten().chain(always) {
             let station = server.station(&path);
-            if server.upstream.is_none() {
+            if server.upstream.is_none() && station.supply() == Supply::Starting {
                 origin::lost(&server, &station);
             }
         }
-        crate::admin::start(&server)?;
         server.tasks.spawn(Watch::run(server.clone()));
         server.tasks.spawn(admission::rounds(server.clone()));
         server.tasks.spawn(house::keep(server.clone()));
@@ -186,7 +206,9 @@ impl Server {
     pub(crate) async fn finish(&self) {
         self.stop.cancel();
         self.tasks.close();
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(3), self.tasks.wait()).await;
+        self.connections.close();
+        let ended = async { tokio::join!(self.tasks.wait(), self.connections.wait()) };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(3), ended).await;
         let grace = std::time::Duration::from_secs(1);
         tokio::task::block_in_place(|| {
             self.engine.shutdown(grace);
@@ -200,16 +222,10 @@ impl Server {
     /// The station at `path`; a new one begins with what the journal holds and, behind an upstream, with a pull.
     pub(crate) fn station(self: &Arc<Self>, path: &str) -> Arc<Station> {
         let (station, new) = self.stations.get_or_make(path, || {
-            let config = self.config();
-            let options = config.mount(path);
-            let config = MountConfig {
-                tick: config.tick,
-                window: options.window.unwrap_or(config.window),
-                burst: options.burst.unwrap_or(config.burst),
-                ..MountConfig::default()
-            };
-            let mount = self.engine.mount(path, config);
-            if let Some(journal) = &self.journal {
+            let mount = self.new_mount(path);
+            if let Some(journal) = &self.journal
+                && !self.gate.gone()
+            {
                 let loaded = mount.attach(journal);
                 tracing::info!(mount = path, bytes = loaded.bytes, edge = ?loaded.edge, "from the journal");
             }
@@ -220,6 +236,19 @@ impl Server {
                 .spawn(pull::run(self.clone(), upstream.clone(), station.clone()));
         }
         station
+    }
+
+    /// A mount as it is configured, which holds nothing.
+    pub(crate) fn new_mount(&self, path: &str) -> Arc<Mount> {
+        let config = self.config();
+        let options = config.mount(path);
+        let config = MountConfig {
+            tick: config.tick,
+            window: options.window.unwrap_or(config.window),
+            burst: options.burst.unwrap_or(config.burst),
+            ..MountConfig::default()
+        };
+        self.engine.mount(path, config)
     }
 
     /// The mount has ended: its listeners go when they have been sent what is held.

@@ -9,6 +9,7 @@ use socket2::SockRef;
 use tokio::net::TcpListener;
 
 use crate::config::{Bind, Config};
+use crate::handover::{Door, Doors, Way};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -66,8 +67,16 @@ pub(crate) fn take_activated() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// An address is in use or not allowed; systemd has opened one that is not configured.
-pub(crate) fn open(config: &Config) -> anyhow::Result<Vec<Open>> {
+pub(crate) fn open(config: &Config, doors: &Doors) -> anyhow::Result<Vec<Open>> {
     let mut given = std::mem::take(&mut *ACTIVATED.lock().unwrap_or_else(PoisonError::into_inner));
+    given.extend(doors.given().into_iter().map(|(door, socket)| Activated {
+        listener: socket.into(),
+        address: door.address,
+        name: match door.way {
+            Way::Tls => "tls".to_owned(),
+            Way::Plain | Way::Admin => String::new(),
+        },
+    }));
     let free = config.options.listen.is_empty() && config.options.listen_tls.is_empty();
     if free && !given.is_empty() {
         return given
@@ -79,7 +88,7 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<Vec<Open>> {
                     "systemd has opened {} for TLS: add a [[certificate]] with chain and key to the file",
                     socket.address
                 );
-                from_systemd(socket, tls)
+                from_systemd(socket, tls, doors)
             })
             .collect();
     }
@@ -87,9 +96,11 @@ pub(crate) fn open(config: &Config) -> anyhow::Result<Vec<Open>> {
     for &Bind { address, tls } in &config.listen {
         let found = given.iter().position(|socket| serves(socket, address));
         opened.push(match found.map(|index| given.swap_remove(index)) {
-            Some(socket) => from_systemd(socket, tls)?,
+            Some(socket) => from_systemd(socket, tls, doors)?,
             None => Open {
-                listener: bind(address, &config.listen).map_err(|error| refused(address, error))?,
+                listener: doors
+                    .open(door(address, tls, false), || bind(address, &config.listen))
+                    .map_err(|error| refused(address, error))?,
                 tls,
             },
         });
@@ -119,10 +130,18 @@ fn serves(socket: &Activated, asked: SocketAddr) -> bool {
             && both())
 }
 
-fn from_systemd(socket: Activated, tls: bool) -> anyhow::Result<Open> {
+fn door(address: SocketAddr, tls: bool, given: bool) -> Door {
+    Door {
+        address,
+        way: if tls { Way::Tls } else { Way::Plain },
+        given,
+    }
+}
+
+fn from_systemd(socket: Activated, tls: bool, doors: &Doors) -> anyhow::Result<Open> {
     tracing::info!(address = %socket.address, name = socket.name, tls, "opened by systemd");
-    socket.listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(socket.listener)?;
+    let door = door(socket.address, tls, true);
+    let listener = doors.keep(door, socket.listener)?;
     Ok(Open { listener, tls })
 }
 
@@ -142,7 +161,7 @@ fn refused(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
 
 /// A listening socket that another process may take over at once, with a backlog for a storm of reconnects. `[::]` takes
 /// IPv4 too, unless `all` has a socket of its own for that.
-fn bind(address: SocketAddr, all: &[Bind]) -> std::io::Result<TcpListener> {
+fn bind(address: SocketAddr, all: &[Bind]) -> std::io::Result<std::net::TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(
         Domain::for_address(address),
@@ -159,15 +178,15 @@ fn bind(address: SocketAddr, all: &[Bind]) -> std::io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn both_families_listen_on_one_port() {
+    #[test]
+    fn both_families_listen_on_one_port() {
         let v4 = bind(SocketAddr::from(([0, 0, 0, 0], 0)), &[]).unwrap();
         let port = v4.local_addr().unwrap().port();
         let bind_to = |address| Bind {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::figures::MountFigures;
 use crate::gate::Gate;
+use crate::handover::Pull;
 use crate::upstream::Listed;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,6 +72,8 @@ pub(crate) struct Station {
     taken: AtomicBool,
     /// What is held was read from a journal, and nothing has come since.
     recalled: AtomicBool,
+    /// What the pull knew last.
+    pull: Mutex<Option<Pull>>,
 }
 
 /// The right to be a mount's source; given back when dropped.
@@ -85,21 +88,44 @@ impl Drop for Seat {
 impl Station {
     /// Whatever `mount` holds already is from a journal.
     pub(crate) fn new(path: &str, mount: Arc<Mount>, figures: Arc<MountFigures>) -> Arc<Self> {
-        figures.follow(mount.tally());
         let recalled = mount.with(|timeline| timeline.edge().is_some());
+        Self::taken_over(path, mount, figures, recalled, Supply::Starting, None)
+    }
+
+    /// As another process had it.
+    pub(crate) fn taken_over(
+        path: &str,
+        mount: Arc<Mount>,
+        figures: Arc<MountFigures>,
+        recalled: bool,
+        supply: Supply,
+        pull: Option<Pull>,
+    ) -> Arc<Self> {
+        figures.follow(mount.tally());
         Arc::new(Self {
             path: path.to_owned(),
             mount,
             figures,
             gate: Gate::default(),
-            supply: watch::Sender::new(Supply::Starting),
+            supply: watch::Sender::new(supply),
             lost: Mutex::default(),
             listed: Mutex::default(),
             shadows: Arc::default(),
             coming: Mutex::default(),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),
+            pull: Mutex::new(pull),
         })
+    }
+
+    /// What the pull knows now.
+    pub(crate) fn remember(&self, pull: Pull) {
+        *self.pull.lock().unwrap_or_else(PoisonError::into_inner) = Some(pull);
+    }
+
+    /// What the pull knew last.
+    pub(crate) fn remembered(&self) -> Option<Pull> {
+        *self.pull.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One source at a time.

@@ -1,6 +1,7 @@
 //! A connection, plain or TLS: a client's, or ours to the upstream.
 
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -44,6 +45,14 @@ impl Stream {
                 TlsStream::Server(stream) => stream.into_inner().0.into_std(),
                 TlsStream::Client(stream) => stream.into_inner().0.into_std(),
             },
+        }
+    }
+
+    /// A second descriptor for the same connection; `None` if there is more to it than a descriptor.
+    pub(crate) fn descriptor(&self) -> Option<OwnedFd> {
+        match self {
+            Self::Plain(stream) => stream.as_fd().try_clone_to_owned().ok(),
+            Self::Tls(_) => None,
         }
     }
 

@@ -30,6 +30,19 @@ impl Child {
     /// # Errors
     /// If the program or `setpriv` cannot be started.
     pub fn start(who: As, args: &[String], log: &Path) -> io::Result<Self> {
+        Self::spawn(who, args, log, Stdio::null())
+    }
+
+    /// As [`Child::start`], with a standard input that ends when this is dropped, and when this process dies: for a process
+    /// whose successors must end then, too.
+    ///
+    /// # Errors
+    /// If the program or `setpriv` cannot be started.
+    pub fn tied(who: As, args: &[String], log: &Path) -> io::Result<Self> {
+        Self::spawn(who, args, log, Stdio::piped())
+    }
+
+    fn spawn(who: As, args: &[String], log: &Path, stdin: Stdio) -> io::Result<Self> {
         let out = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
@@ -37,7 +50,7 @@ impl Child {
             command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
         }
         command.arg("--").args(args);
-        command.stdin(Stdio::null());
+        command.stdin(stdin);
         command.stdout(out.try_clone()?).stderr(out);
         Ok(Self {
             inner: spawn(command)?,

@@ -16,6 +16,7 @@
 //! | [`http`] | requests and answers as bytes; no parser shared with the product |
 //! | [`tap`] | a listener that records everything |
 //! | [`crowd`] | thousands of stock listeners, each checked byte by byte |
+//! | [`ears`] | listeners of every kind that check every byte and keep none |
 //! | [`icy`] | metadata blocks out of a recorded body |
 //! | [`stage`] | Icecast, the proxy, and somebody who listens all the while |
 //! | [`feed`] | relay frames, right and wrong |
@@ -36,6 +37,7 @@ pub mod crowd;
 pub mod cutter;
 pub mod debian;
 pub mod disk;
+pub mod ears;
 pub mod encoder;
 pub mod feed;
 pub mod heard;

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tokio::net::TcpStream;
 
 use crate::child::{As, Child, Scratch};
@@ -59,6 +59,8 @@ pub struct Setup {
     pub wrap: Vec<String>,
     /// Leaves `--listen` out.
     pub given: bool,
+    /// Whether it is upgraded: then its successors end with the test, too.
+    pub upgrades: bool,
 }
 
 /// A running proxy. Killed when dropped; its log is printed if the test failed.
@@ -67,6 +69,8 @@ pub struct Proxy {
     addr: SocketAddr,
     setup: Setup,
     child: Option<Child>,
+    /// The process that took over last.
+    heir: Option<u32>,
     scratch: Scratch,
 }
 
@@ -90,6 +94,7 @@ impl Proxy {
                 addr: setup.listen.unwrap_or_else(port::free),
                 setup: setup.clone(),
                 child: None,
+                heir: None,
                 scratch: Scratch::new("proxy")?,
             };
             match proxy.restart().await {
@@ -118,10 +123,38 @@ impl Proxy {
         self.scratch.file("state")
     }
 
-    /// Its process id, while it runs.
+    /// Its process id, while it runs; of the process that serves, if it was upgraded.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.heir.or(self.child.as_ref().map(Child::id))
+    }
+
+    /// SIGUSR2 to the process that serves. Returns when it has handed over, or has said that it could not.
+    ///
+    /// # Errors
+    /// If it has failed, or says nothing within 20 s.
+    pub async fn upgrade(&mut self) -> Result<u32> {
+        const DONE: &str = "another process has taken over pid=";
+        let pid = self.id().context("the proxy does not run")?;
+        let before = self.log().len();
+        ensure!(kill("USR2", pid)?, "{pid} has gone");
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            let new = &log[before..];
+            if let Some(at) = new.find(DONE) {
+                let number = new[at + DONE.len()..].split_whitespace().next();
+                let heir = number.unwrap_or_default().parse()?;
+                self.heir = Some(heir);
+                return Ok(heir);
+            }
+            ensure!(!new.contains("the upgrade has failed"), "{new}");
+            ensure!(
+                start.elapsed() < Duration::from_secs(20),
+                "no answer: {new}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Everything it has logged, over all its lives.
@@ -131,8 +164,16 @@ impl Proxy {
             .into_owned()
     }
 
-    /// Whether it still runs.
+    /// Whether it still runs; if it was upgraded, whether its successor does.
     pub fn runs(&mut self) -> bool {
+        match self.heir {
+            Some(heir) => runs(heir),
+            None => self.first_runs(),
+        }
+    }
+
+    /// Whether the process still runs that was started first.
+    pub fn first_runs(&mut self) -> bool {
         self.child.as_mut().is_some_and(Child::runs)
     }
 
@@ -143,6 +184,10 @@ impl Proxy {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
+        if let Some(heir) = self.heir.take() {
+            // It may have ended.
+            let _ = kill("KILL", heir);
+        }
         if let Some(mut child) = self.child.take() {
             child.kill();
         }
@@ -153,8 +198,9 @@ impl Proxy {
     /// # Errors
     /// If it does not run.
     pub fn signal(&mut self, name: &str) -> Result<()> {
-        let child = self.child.as_mut().context("the proxy does not run")?;
-        Ok(child.signal(name)?)
+        let pid = self.id().context("the proxy does not run")?;
+        ensure!(kill(name, pid)?, "kill -s {name} {pid} failed");
+        Ok(())
     }
 
     /// Writes another configuration file, which a SIGHUP makes it read. It must have been started with one.
@@ -189,7 +235,13 @@ impl Proxy {
             args.extend(["--config".to_owned(), path.display().to_string()]);
         }
         args.extend(self.setup.flags.iter().cloned());
-        let mut child = Child::start(As::Me, &args, &self.scratch.file("log"))?;
+        let log = self.scratch.file("log");
+        let mut child = if self.setup.upgrades {
+            args.push("--until-stdin-closes".to_owned());
+            Child::tied(As::Me, &args, &log)?
+        } else {
+            Child::start(As::Me, &args, &log)?
+        };
         let start = Instant::now();
         loop {
             let answers = TcpStream::connect(self.addr).await.is_ok();
@@ -216,8 +268,26 @@ impl Setup {
     }
 }
 
+/// False if there is no such process.
+fn kill(name: &str, pid: u32) -> Result<bool> {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", name, &pid.to_string()])
+        .stderr(Stdio::null());
+    Ok(kill.status()?.success())
+}
+
+/// Not a zombie either: nobody may be there to bury it.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .is_some_and(|state| state != "Z")
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
+        self.kill();
         if std::thread::panicking() {
             eprintln!("--- proxy at {}", self.addr);
         }

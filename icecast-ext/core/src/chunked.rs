@@ -33,6 +33,48 @@ enum State {
 pub struct ChunkedError(pub &'static str);
 
 impl Decoder {
+    /// Where it is, for another process.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let (state, left) = match self.state {
+            State::Size => (0, 0),
+            State::Data(left) => (1, left),
+            State::DataEnd => (2, 0),
+            State::Trailer => (3, 0),
+            State::Done => (4, 0),
+            State::Failed(_) => (5, 0),
+        };
+        let mut out = vec![state];
+        out.extend_from_slice(&left.to_be_bytes());
+        out.extend_from_slice(&(self.trailer as u64).to_be_bytes());
+        out.extend_from_slice(&self.line);
+        out
+    }
+
+    /// What [`Decoder::save`] gave; `None` for anything else.
+    #[must_use]
+    pub fn restore(saved: &[u8]) -> Option<Self> {
+        let ([state], rest) = saved.split_first_chunk()?;
+        let (left, rest) = rest.split_first_chunk()?;
+        let (trailer, line) = rest.split_first_chunk()?;
+        let (left, trailer) = (u64::from_be_bytes(*left), u64::from_be_bytes(*trailer));
+        let trailer = usize::try_from(trailer).ok().filter(|n| *n <= MAX_LINE)?;
+        let state = match (state, left) {
+            (0, 0) => State::Size,
+            (1, 1..) => State::Data(left),
+            (2, 0) => State::DataEnd,
+            (3, 0) => State::Trailer,
+            (4, 0) => State::Done,
+            (5, 0) => State::Failed("it was malformed before"),
+            _ => return None,
+        };
+        (line.len() <= MAX_LINE).then(|| Self {
+            state,
+            line: line.to_vec(),
+            trailer,
+        })
+    }
+
     /// Feeds `input`, appends the payload to `out`, returns true once the last chunk and its trailer are complete. What
     /// comes after them is ignored.
     ///
@@ -173,6 +215,21 @@ mod tests {
             "0\r\n\n",
         ] {
             assert!(decode(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_decoder_that_is_saved_and_restored_between_any_two_bytes_goes_on() {
+        let body = b"3;name=\"a;b\"\r\nabc\r\n00A ; x\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n";
+        for at in 0..=body.len() {
+            let (mut out, mut decoder) = (Vec::new(), Decoder::default());
+            decoder.feed(&body[..at], &mut out).unwrap();
+            let mut decoder = Decoder::restore(&decoder.save()).unwrap();
+            assert!(decoder.feed(&body[at..], &mut out).unwrap());
+            assert_eq!(out, b"abc0123456789");
+        }
+        for bad in [&b""[..], &[9; 17], &[0; 16], &[1; 5000]] {
+            assert!(Decoder::restore(bad).is_none(), "{bad:?}");
         }
     }
 

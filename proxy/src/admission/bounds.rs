@@ -61,6 +61,11 @@ impl Bounds {
         }
     }
 
+    /// When the listener's time is over.
+    pub(super) fn end(&self, id: u64) -> Option<Instant> {
+        self.state().by_id.get(&id).copied()
+    }
+
     pub(super) fn ended(&self, id: u64) {
         let mut state = self.state();
         if let Some(end) = state.by_id.remove(&id) {
