@@ -228,6 +228,28 @@ async fn says_what_cannot_work_and_what_to_do() {
     assert_eq!(status, 1);
     has(&report, "error", "http://", "is it running");
     has(&held, "error", "listen", "icecast-ext propose");
+    // A relay of the first proxy, which tells its listeners of that one.
+    let first = one.url("");
+    let relay = format!(
+        "upstream = \"{first}\"\nlisten = [\"{}\"]\nrelays = [\"{first}\"]\n",
+        port::free()
+    );
+    let (status, report, text) = tokio::task::spawn_blocking(move || check(&relay))
+        .await
+        .unwrap();
+    assert_eq!(status, 0, "{text}");
+    has(
+        &report,
+        "ok",
+        &first,
+        "it names the epochs, and this is a relay of it",
+    );
+    has(
+        &report,
+        "ok",
+        &first,
+        "with the same epoch for 2 of 2 mounts",
+    );
     drop(taken);
 }
 
