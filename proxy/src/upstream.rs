@@ -160,10 +160,18 @@ impl Origin {
             .map_err(|_| UpstreamError::Tls(format!("{host} is no name for a certificate")))?;
         let handshake = TlsConnector::from(self.tls.clone()).connect(name, stream);
         match tokio::time::timeout(HANDSHAKE, handshake).await {
-            Err(_) => Err(UpstreamError::Tls(format!("none within {HANDSHAKE:?}"))),
+            Err(_) => Err(self.speechless()),
             Ok(Err(error)) => Err(self.failure(&error, error.to_string())),
             Ok(Ok(stream)) => Ok(Box::new(stream).into()),
         }
+    }
+
+    /// It is there, and says nothing to TLS.
+    fn speechless(&self) -> UpstreamError {
+        UpstreamError::Tls(format!(
+            "{} does not answer to it: does it speak TLS, or should `upstream` say http:// or another port?",
+            self.server.authority()
+        ))
     }
 
     /// Why there was no answer, in words that say what to do.
@@ -231,7 +239,14 @@ impl Origin {
     async fn fetch(&self) -> Mounts {
         let down = |error: reqwest::Error| {
             let error = error.without_url();
-            self.failure(&error, error.to_string())
+            if self.server.tls && error.is_connect() && error.is_timeout() {
+                return self.speechless();
+            }
+            let mut inner: &dyn std::error::Error = &error;
+            while let Some(source) = inner.source() {
+                inner = source;
+            }
+            self.failure(&error, inner.to_string())
         };
         let url = format!("{}{STATS}", self.server.base());
         self.ledger.made();

@@ -118,6 +118,8 @@ pub struct Setup {
     pub seed: u64,
     /// `SOURCE` instead of PUT with `Expect: 100-continue`.
     pub legacy: bool,
+    /// Over TLS, whoever signed the certificate.
+    pub tls: bool,
     /// Times real time.
     pub speed: f32,
 }
@@ -131,6 +133,7 @@ impl Setup {
             kbps: 128,
             seed: 1,
             legacy: false,
+            tls: false,
             speed: 1.0,
         }
     }
@@ -158,8 +161,9 @@ impl Encoder {
         } else {
             ""
         };
+        let tls = if setup.tls { ":tls=1" } else { "" };
         let sinks = format!(
-            "[{muxer}:content_type={kind}{legacy}]icecast://source:{PASSWORD}@{addr}{mount}\
+            "[{muxer}:content_type={kind}{legacy}{tls}]icecast://source:{PASSWORD}@{addr}{mount}\
              |[{muxer}:flush_packets=1]{}",
             file.display()
         );

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
-use icecast_ext_client::{Event, Listener, Loss};
+use icecast_ext_client::{Builder, Event, Listener, Loss};
 use icecast_ext_core::address::Position;
 use tokio::task::JoinHandle;
 
@@ -77,7 +77,15 @@ impl Hearing {
     /// # Errors
     /// If a URL is none.
     pub fn start(urls: &[String], icy: bool) -> Result<Self> {
-        let mut listener = Listener::builder(urls.iter().cloned()).icy(icy).open()?;
+        Self::of(Listener::builder(urls.iter().cloned()).icy(icy))
+    }
+
+    /// As set up.
+    ///
+    /// # Errors
+    /// If a URL is none, or a file cannot be read.
+    pub fn of(builder: Builder) -> Result<Self> {
+        let mut listener = builder.open()?;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let record = Arc::clone(&heard);
         let task = tokio::spawn(async move {

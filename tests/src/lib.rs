@@ -17,6 +17,7 @@
 //! | [`tap`] | a listener that records everything |
 //! | [`crowd`] | thousands of stock listeners, each checked byte by byte |
 //! | [`ears`] | listeners of every kind that check every byte and keep none |
+//! | [`tls`] | certificates of our own, and connections that trust them |
 //! | [`icy`] | metadata blocks out of a recorded body |
 //! | [`stage`] | Icecast, the proxy, and somebody who listens all the while |
 //! | [`feed`] | relay frames, right and wrong |
@@ -53,6 +54,7 @@ pub mod source;
 pub mod stage;
 pub mod studio;
 pub mod tap;
+pub mod tls;
 pub mod truth;
 pub mod upstream;
 pub mod wait;

@@ -49,6 +49,8 @@ pub struct Setup {
     pub upstream: Option<String>,
     /// Where it listens; on a free port if unset.
     pub listen: Option<SocketAddr>,
+    /// Whether it listens with TLS, too; `config` has the certificates.
+    pub tls: bool,
     /// Whether it has a state directory.
     pub state: bool,
     /// Lines for its TOML file; none if empty.
@@ -67,6 +69,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
+    tls: Option<SocketAddr>,
     setup: Setup,
     child: Option<Child>,
     /// The process that took over last.
@@ -92,6 +95,7 @@ impl Proxy {
         for _ in 0..3 {
             let mut proxy = Self {
                 addr: setup.listen.unwrap_or_else(port::free),
+                tls: setup.tls.then(port::free),
                 setup: setup.clone(),
                 child: None,
                 heir: None,
@@ -115,6 +119,15 @@ impl Proxy {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
+    }
+
+    /// Where it listens with TLS.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn tls(&self) -> SocketAddr {
+        self.tls.expect("a set-up with TLS")
     }
 
     /// Its state directory.
@@ -222,6 +235,9 @@ impl Proxy {
         args.extend([binary().display().to_string(), "serve".to_owned()]);
         if !self.setup.given {
             args.extend(["--listen".to_owned(), self.addr.to_string()]);
+        }
+        if let Some(tls) = self.tls {
+            args.extend(["--listen-tls".to_owned(), tls.to_string()]);
         }
         if let Some(upstream) = &self.setup.upstream {
             args.extend(["--upstream".to_owned(), upstream.clone()]);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -83,13 +83,17 @@ impl Tap {
         Self::on(socket, &request("GET", path, addr, fields)).await
     }
 
-    /// Opens a listener on a connection.
+    /// Opens a listener on a connection, plain or not.
     ///
     /// # Errors
     /// If no head comes.
-    pub async fn on(mut socket: TcpStream, request: &[u8]) -> Result<Self> {
+    pub async fn on(
+        mut socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: &[u8],
+    ) -> Result<Self> {
         let open = async {
             socket.write_all(request).await?;
+            socket.flush().await?;
             let mut bytes = Vec::new();
             loop {
                 if let Some(head) = Head::parse(&bytes)? {
