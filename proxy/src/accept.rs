@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use icecast_ext_core::field::From;
@@ -199,6 +199,14 @@ impl Server {
                     return overlay::serve(&ask, subject, connection).await;
                 }
                 self.figures.tunnelled.one();
+                let _seat = match self.limits.tunnel(caller.address, Instant::now()) {
+                    Ok(seat) => seat,
+                    Err(limited) => {
+                        self.say(&limited, caller.address);
+                        let answer = Answer::limited(&limited);
+                        return self.reply(connection, &request, &caller, &answer).await;
+                    }
+                };
                 let since = connection.since;
                 let carried =
                     tunnel::carry(connection, length, &bytes, &onward, upstream, &caller).await;

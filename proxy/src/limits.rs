@@ -187,6 +187,7 @@ pub(crate) struct Limits {
     table: Mutex<Table>,
     listeners: Arc<Seats>,
     connections: Arc<Seats>,
+    tunnels: Arc<Seats>,
     /// That are spent on connections, at most.
     descriptors: u64,
 }
@@ -235,6 +236,7 @@ impl Limits {
             }),
             listeners: Arc::default(),
             connections: Arc::default(),
+            tunnels: Arc::default(),
             descriptors,
         })
     }
@@ -334,6 +336,14 @@ impl Limits {
                 Err(Limited::new(what, wait, loud))
             }
         }
+    }
+
+    /// A place among all that is tunnelled: two descriptors each, so that a third of them all is the most.
+    pub(crate) fn tunnel(&self, address: IpAddr, now: Instant) -> Result<Seat, Limited> {
+        self.tunnels.take(self.descriptors / 3).ok_or_else(|| {
+            let loud = self.table().loud(Subject::from(address), self.since(now));
+            Limited::new(What::Descriptors, LATER, loud)
+        })
     }
 
     /// A place among all listeners.

@@ -13,6 +13,9 @@ use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::{Listed, Origin, STATS, UpstreamError};
 
+/// Longest path and query, bytes: Icecast reads 4096 of a whole head.
+const MAX_TARGET: usize = 3072;
+
 /// A request that is one.
 pub(crate) struct Judged<'a> {
     pub(crate) target: Target<'a>,
@@ -36,6 +39,10 @@ impl Server {
     /// What a request wants; or why it is none.
     pub(crate) fn judge<'a>(&self, request: &Request<'a>) -> Result<Judged<'a>, Answer> {
         let malformed = |error: &dyn std::fmt::Display| Answer::new(400, format!("{error}\n"));
+        if request.target.len() > MAX_TARGET {
+            let why = format!("the target has more than {MAX_TARGET} bytes\n");
+            return Err(Answer::new(414, why));
+        }
         let target = Target::parse(request.target).map_err(|error| malformed(&error))?;
         if self.is_loop(request) {
             tracing::error!(

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use icecast_ext_core::address::{Epoch, Position};
+use icecast_ext_core::address::{Epoch, Offset, Position};
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::head::field_lines;
 use icecast_ext_core::timeline::Timeline;
-use icecast_ext_delivery::Mount;
+use icecast_ext_delivery::{Mount, RunStart};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -136,7 +136,33 @@ impl Station {
     /// Bytes that arrived now.
     pub(crate) fn append(&self, bytes: &[u8]) {
         self.recalled.store(false, Ordering::Release);
+        let next = self.mount.received();
+        if next.is_some_and(|next| next.offset.checked_add(bytes.len() as u64).is_none()) {
+            self.begin_anew();
+        }
         self.mount.append(bytes, Some(clock::now_ms()));
+    }
+
+    /// The offsets of an epoch are used up (R-EPOCH-6): the stream goes on in another, and nothing is lost.
+    fn begin_anew(&self) {
+        let Ok(epoch) = crate::random_epoch() else {
+            return tracing::error!(mount = self.path, "no randomness for an epoch");
+        };
+        let run = self.mount.with(|timeline| {
+            let run = timeline.runs().last()?;
+            Some(RunStart {
+                epoch,
+                first: Offset::ZERO,
+                declared: true,
+                format: run.format,
+                fields: run.fields.clone(),
+                prelude: Some(run.prelude_at(run.window.next)).filter(|bytes| !bytes.is_empty()),
+            })
+        });
+        if let Some(run) = run {
+            tracing::info!(mount = self.path, %epoch, "the offsets of the epoch are used up: another begins");
+            self.mount.begin(run);
+        }
     }
 
     /// Whether the run that is held ended where it seems to. A journal may lack the last bytes that were sent before a
@@ -328,5 +354,35 @@ impl Stations {
 
     pub(crate) fn all(&self) -> Vec<Arc<Station>> {
         self.map().values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::Figures;
+    use icecast_ext_delivery::MountConfig;
+
+    #[test]
+    fn a_new_epoch_begins_before_the_offsets_are_used_up() {
+        let mount = Mount::new("/x", MountConfig::default());
+        let station = Station::new("/x", mount.clone(), Figures::default().mount("/x"));
+        let epoch = Epoch::from_bytes([7; 16]);
+        mount.begin(RunStart {
+            epoch,
+            first: Offset::new(Offset::MAX.get() - 10).unwrap(),
+            declared: false,
+            format: Format::Opaque,
+            fields: Bytes::new(),
+            prelude: None,
+        });
+        station.append(&[1; 8]);
+        assert_eq!(mount.received().unwrap().epoch, epoch);
+        station.append(&[2; 8]);
+        let next = mount.received().unwrap();
+        assert_eq!((next.epoch == epoch, next.offset.get()), (false, 8));
+        mount.flush();
+        let last = mount.with(|timeline| timeline.runs().next().unwrap().window.next);
+        assert_eq!(last.get(), Offset::MAX.get() - 2);
     }
 }

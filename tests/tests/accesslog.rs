@@ -28,18 +28,18 @@ fn lines(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let parse = |line: &str| {
         assert!(line.is_ascii(), "{line}");
-        let (start, rest) = line.split_once(" [").unwrap();
-        let (date, rest) = rest.split_once("] \"").unwrap();
+        let (start, rest) = line.split_once(" [").expect("a date");
+        let (date, rest) = rest.split_once("] \"").expect("a request");
         assert_eq!(date.len(), "23/Nov/2026:03:22:37 +0000".len(), "{line}");
         let parts: Vec<&str> = rest.split('"').collect();
         let [request, numbers, referer, " ", agent, seconds] = parts[..] else {
             panic!("{line}");
         };
-        let (status, bytes) = numbers.trim().split_once(' ').unwrap();
+        let (status, bytes) = numbers.trim().split_once(' ').expect("two numbers");
         Line {
             same: format!("{start} {request} {status} {referer} {agent}"),
-            bytes: bytes.parse().unwrap(),
-            seconds: seconds.trim().parse().unwrap(),
+            bytes: bytes.parse().expect("a number"),
+            seconds: seconds.trim().parse().expect("seconds"),
         }
     };
     text.lines().map(parse).collect()
@@ -47,10 +47,9 @@ fn lines(path: &Path) -> Vec<Line> {
 
 async fn line(path: &Path, what: &str) -> Line {
     wait_until(what, SOON, || async {
-        let found = lines(path)
+        lines(path)
             .into_iter()
-            .find(|line| line.same.contains(what));
-        found
+            .find(|line| line.same.contains(what))
     })
     .await
 }
@@ -58,17 +57,17 @@ async fn line(path: &Path, what: &str) -> Line {
 /// The same requests, at either server.
 async fn visit(addr: SocketAddr) {
     let ask = async |method: &str, target: &str, fields: &[(&str, &str)]| {
-        let mut socket = connect_from(CLIENT, addr).await.unwrap();
+        let mut socket = connect_from(CLIENT, addr).await.expect("a connection");
         let bytes = request(method, target, addr, fields);
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        socket.write_all(&bytes).await.unwrap();
+        socket.write_all(&bytes).await.expect("sent");
         let mut answer = Vec::new();
         let _ = socket.read_to_end(&mut answer).await;
     };
     let evil = "A\"g\\e'n`t<x>\t\u{e4} \" 200 5 \"-\" end";
     let fields = [("User-Agent", evil), ("Referer", "http://r/?q=\"x\" y")];
     let tap = Tap::from(CLIENT, addr, "/live.mp3?a=b", &fields);
-    let tap = tap.await.unwrap();
+    let tap = tap.await.expect("an answer");
     tap.wait_len(100_000, SOON).await;
     drop(tap);
     ask("GET", "/none\"%22%20.mp3", &[("User-Agent", "ua1")]).await;

@@ -36,44 +36,25 @@ async fn stage(lists: &Path) -> Stage {
         config,
         ..proxy::Setup::before(upstream)
     });
-    stage.await.unwrap()
+    stage.await.expect("a stage")
 }
 
-impl Asks for Stage {}
-
-/// Requests from any address.
-trait Asks {
-    async fn listen(&self, from: Ipv4Addr, path: &str, fields: &[(&str, &str)]) -> Tap
-    where
-        Self: At,
-    {
-        Tap::from(from, self.at(), path, fields).await.unwrap()
-    }
-
-    /// The head of HEAD.
-    async fn look(&self, from: Ipv4Addr, fields: &[(&str, &str)]) -> Head
-    where
-        Self: At,
-    {
-        let socket = http::connect_from(from, self.at()).await.unwrap();
-        let request = request("HEAD", "/live.mp3", self.at(), fields);
-        Tap::on(socket, &request).await.unwrap().head.clone()
-    }
+async fn listen(stage: &Stage, from: Ipv4Addr, path: &str, fields: &[(&str, &str)]) -> Tap {
+    let tap = Tap::from(from, stage.proxy.addr(), path, fields).await;
+    tap.expect("an answer")
 }
 
-trait At {
-    fn at(&self) -> std::net::SocketAddr;
-}
-
-impl At for Stage {
-    fn at(&self) -> std::net::SocketAddr {
-        self.proxy.addr()
-    }
+/// The head of HEAD.
+async fn look(stage: &Stage, from: Ipv4Addr, fields: &[(&str, &str)]) -> Head {
+    let addr = stage.proxy.addr();
+    let socket = http::connect_from(from, addr).await.expect("a connection");
+    let tap = Tap::on(socket, &request("HEAD", "/live.mp3", addr, fields)).await;
+    tap.expect("an answer").head.clone()
 }
 
 fn retry_after(head: &Head) -> u64 {
     let seconds = head.get("Retry-After").expect("Retry-After");
-    seconds.parse().unwrap()
+    seconds.parse().expect("seconds")
 }
 
 #[track_caller]
@@ -85,12 +66,12 @@ fn limited(head: &Head, status: u16) {
 /// Asks until it is refused; how often it was not.
 async fn until_refused(stage: &Stage, from: Ipv4Addr, fields: &[(&str, &str)]) -> usize {
     for passed in 0..200 {
-        let head = stage.look(from, fields).await;
+        let head = look(stage, from, fields).await;
         if head.status != 200 {
             limited(&head, 429);
             // Whoever waits as he was told gets in.
             tokio::time::sleep(Duration::from_secs(retry_after(&head))).await;
-            assert_eq!(stage.look(from, fields).await.status, 200);
+            assert_eq!(look(stage, from, fields).await.status, 200);
             return passed;
         }
     }
@@ -100,7 +81,7 @@ async fn until_refused(stage: &Stage, from: Ipv4Addr, fields: &[(&str, &str)]) -
 /// The next request from there is let in, soon.
 async fn let_in(stage: &Stage, from: Ipv4Addr, fields: &[(&str, &str)]) -> Tap {
     wait_until("a place is free again", SOON, || async {
-        let tap = stage.listen(from, "/live.mp3", fields).await;
+        let tap = listen(stage, from, "/live.mp3", fields).await;
         (tap.head.status == 200).then_some(tap)
     })
     .await
@@ -111,19 +92,19 @@ async fn each_limit_is_reached_by_one_and_harms_nobody_else() {
     let lists = Scratch::new("lists").unwrap();
     std::fs::write(lists.file("deny.txt"), "").unwrap();
     let stage = stage(lists.path()).await;
-    let good = stage.listen(client(2), "/live.mp3", &[]).await;
+    let good = listen(&stage, client(2), "/live.mp3", &[]).await;
     assert_eq!(good.head.status, 200);
 
     // Connections.
     let mut held = Vec::new();
     for _ in 0..5 {
-        let tap = stage.listen(client(11), "/live.mp3", &[]).await;
+        let tap = listen(&stage, client(11), "/live.mp3", &[]).await;
         assert_eq!(tap.head.status, 200);
         held.push(tap);
     }
-    let sixth = stage.listen(client(11), "/live.mp3", &[]).await;
+    let sixth = listen(&stage, client(11), "/live.mp3", &[]).await;
     limited(&sixth.head, 429);
-    let other = stage.listen(client(12), "/live.mp3", &[]).await;
+    let other = listen(&stage, client(12), "/live.mp3", &[]).await;
     assert_eq!(other.head.status, 200);
     held.pop();
     held.push(let_in(&stage, client(11), &[]).await);
@@ -133,7 +114,7 @@ async fn each_limit_is_reached_by_one_and_harms_nobody_else() {
     for n in 0..6 {
         let told = format!("192.0.2.{n}");
         let fields = [("X-Forwarded-For", told.as_str())];
-        forged.push(stage.listen(client(16), "/live.mp3", &fields).await);
+        forged.push(listen(&stage, client(16), "/live.mp3", &fields).await);
     }
     limited(&forged[5].head, 429);
     assert_eq!(forged[4].head.status, 200);
@@ -141,12 +122,12 @@ async fn each_limit_is_reached_by_one_and_harms_nobody_else() {
     let one = [("X-Forwarded-For", "6.6.6.6, 192.0.2.1")];
     let mut forwarded = Vec::new();
     for _ in 0..5 {
-        forwarded.push(stage.listen(TRUSTED, "/live.mp3", &one).await);
+        forwarded.push(listen(&stage, TRUSTED, "/live.mp3", &one).await);
     }
     assert!(forwarded.iter().all(|tap| tap.head.status == 200));
-    limited(&stage.listen(TRUSTED, "/live.mp3", &one).await.head, 429);
+    limited(&listen(&stage, TRUSTED, "/live.mp3", &one).await.head, 429);
     let another = [("X-Forwarded-For", "6.6.6.6, 192.0.2.2")];
-    forwarded.push(stage.listen(TRUSTED, "/live.mp3", &another).await);
+    forwarded.push(listen(&stage, TRUSTED, "/live.mp3", &another).await);
     assert_eq!(forwarded[5].head.status, 200);
     drop(forwarded);
 
@@ -161,7 +142,7 @@ async fn each_limit_is_reached_by_one_and_harms_nobody_else() {
     let window = async {
         let mut passed = 0;
         loop {
-            let tap = stage.listen(client(15), "/live.mp3", &resumes).await;
+            let tap = listen(&stage, client(15), "/live.mp3", &resumes).await;
             if tap.head.status != 200 {
                 limited(&tap.head, 429);
                 break passed;
@@ -180,24 +161,24 @@ async fn each_limit_is_reached_by_one_and_harms_nobody_else() {
     assert!((20..=60).contains(&joins), "{joins} joins");
     assert!((20..=60).contains(&resumed), "{resumed} resumes");
     assert!((1..=12).contains(&drawn), "{drawn} windows");
-    let live = stage.listen(client(15), "/live.mp3", &[]).await;
+    let live = listen(&stage, client(15), "/live.mp3", &[]).await;
     assert_eq!(live.head.status, 200, "live costs nothing");
-    let shifted = stage.listen(client(15), "/live.mp3?_shift=6", &[]).await;
+    let shifted = listen(&stage, client(15), "/live.mp3?_shift=6", &[]).await;
     limited(&shifted.head, 429);
 
     // Listeners of a mount, and of all.
     let two: Vec<Tap> = vec![
-        stage.listen(client(20), "/other.mp3", &[]).await,
-        stage.listen(client(21), "/other.mp3", &[]).await,
+        listen(&stage, client(20), "/other.mp3", &[]).await,
+        listen(&stage, client(21), "/other.mp3", &[]).await,
     ];
     assert!(two.iter().all(|tap| tap.head.status == 200));
-    let third = stage.listen(client(22), "/other.mp3", &[]).await;
+    let third = listen(&stage, client(22), "/other.mp3", &[]).await;
     assert_eq!(third.head.status, 403);
     let mut all = Vec::new();
     let full = 'full: {
         for n in 30..40 {
             for _ in 0..5 {
-                let tap = stage.listen(client(n), "/live.mp3", &[]).await;
+                let tap = listen(&stage, client(n), "/live.mp3", &[]).await;
                 if tap.head.status != 200 {
                     break 'full tap;
                 }
@@ -247,7 +228,7 @@ async fn who_is_banned_at_icecast_is_banned_here_and_the_list_may_change() {
     }
     assert!(nothing(client(77), stage.proxy.addr()).await, "a network");
     let forwarded = [("X-Forwarded-For", "192.0.2.66")];
-    let tap = stage.listen(TRUSTED, "/live.mp3", &forwarded).await;
+    let tap = listen(&stage, TRUSTED, "/live.mp3", &forwarded).await;
     assert_eq!(tap.head.status, 403, "its proxy is told");
     let answer: Answer = http::get(stage.proxy.addr(), "/status-json.xsl", &[])
         .await

@@ -19,6 +19,8 @@ pub const MAX_TITLES: usize = 1024;
 pub const MAX_TITLE: usize = MAX_BLOCK - 48;
 /// Preludes remembered of a run; the oldest go first.
 pub const MAX_PRELUDES: usize = 64;
+/// Bytes that they may have together; the latest is kept whatever it has.
+const MAX_PRELUDE_BYTES: usize = 4 << 20;
 
 /// The time that `rate` looks back.
 const RATE_MS: u64 = 60_000;
@@ -164,8 +166,12 @@ impl Run {
             }
         }
         self.preludes.push_back((at, bytes));
-        if self.preludes.len() > MAX_PRELUDES {
-            self.preludes.pop_front();
+        let mut held: usize = self.preludes.iter().map(|(_, bytes)| bytes.len()).sum();
+        while self.preludes.len() > MAX_PRELUDES
+            || (held > MAX_PRELUDE_BYTES && self.preludes.len() > 1)
+        {
+            let gone = self.preludes.pop_front();
+            held -= gone.map_or(0, |(_, bytes)| bytes.len());
         }
     }
 
