@@ -36,6 +36,10 @@ fn status(debian: &Booted, pid: &str, field: &str) -> String {
     line.unwrap_or_default().trim().replace('\t', " ")
 }
 
+fn runs(debian: &Booted, pid: &str) -> bool {
+    debian.run(&["test", "-d", &format!("/proc/{pid}")]).is_ok()
+}
+
 /// The first line of an answer on a port of the other network namespace.
 fn answer(debian: &Booted, port: u16) -> String {
     let ask = format!(
@@ -159,12 +163,23 @@ async fn the_package_is_clean_runs_under_systemd_and_leaves_nothing() {
     active(&booted).await;
     assert!(answer(&booted, 80).starts_with("HTTP/1."));
     std::fs::copy(&package, debian.file("/var/tmp/it.deb")).unwrap();
+    let before_upgrade = booted.show(UNIT, "MainPID").unwrap();
     booted.run(&install).unwrap();
-    active(&booted).await;
-    wait_for("an answer after the upgrade", SOON, || {
-        answer(&booted, 80).starts_with("HTTP/1.")
+    // One process takes over from the other; systemd restarts nothing, and waits for the new one when it stops it.
+    wait_for("another main process", SOON, || {
+        let now = booted.show(UNIT, "MainPID").unwrap();
+        now != before_upgrade && now != "0"
     })
     .await;
+    wait_for("the end of the one before", SOON, || {
+        !runs(&booted, &before_upgrade)
+    })
+    .await;
+    assert_eq!(booted.show(UNIT, "ActiveState").unwrap(), "active");
+    assert_eq!(booted.show(UNIT, "NRestarts").unwrap(), "0");
+    assert!(answer(&booted, 80).starts_with("HTTP/1."));
+    let pid = booted.show(UNIT, "MainPID").unwrap();
+    assert_eq!(status(&booted, &pid, "CapEff:"), "0000000000000400");
     let is = debian.run(&["stat", "-c", "%U:%G %a", CONFIG]).unwrap();
     assert_eq!(is.trim(), "root:icecast-ext 640");
 
