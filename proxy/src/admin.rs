@@ -128,9 +128,11 @@ async fn accept(desk: Arc<Desk>, listener: TcpListener) {
             Ok((stream, _)) => {
                 let desk = desk.clone();
                 tokio::spawn(async move {
-                    let stop = desk.server.stop.clone();
+                    let server = desk.server.clone();
                     tokio::select! {
-                        () = stop.cancelled() => {}
+                        () = server.stop.cancelled() => {}
+                        // Who looks on is to see the process that serves now.
+                        () = server.gate.left() => {}
                         () = serve(desk, stream) => {}
                     }
                     drop(place);

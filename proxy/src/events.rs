@@ -99,10 +99,6 @@ pub(crate) enum What {
         ok: bool,
         note: String,
     },
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "told by the room that upgrades")
-    )]
     Upgrade {
         note: String,
     },

@@ -22,6 +22,7 @@ use super::said::{Door, Listener, Mount, Reply, Source, Supply, VERSION, Word};
 use super::wire::{Message, Wire};
 use crate::accept::Way;
 use crate::audience::Places;
+use crate::events::What;
 use crate::server::Server;
 use crate::station::{self, Station};
 use crate::{origin, pull};
@@ -315,6 +316,8 @@ impl Succession {
         }
         self.wire.send(&Reply::Serving, &[], &[])?;
         tracing::info!(mounts = count.0, listeners = count.1, "took over");
+        let note = format!("took over {} mounts and {} listeners", count.0, count.1);
+        server.figures.events.tell(None, What::Upgrade { note });
         self.wire.patience(None)?;
         let (server, handle) = (server.clone(), Handle::current());
         std::thread::spawn(move || late(&mut self.wire, &server, &handle));
