@@ -5,10 +5,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use icecast_ext_delivery::Passed;
 
 use super::places::{Places, What};
+
+/// A connection that we have closed is a listener to the upstream until it sends there.
+const GHOST: Duration = Duration::from_secs(5);
 
 /// What we did that the upstream counts, or does not count although it would have without us.
 #[derive(Debug, Default)]
@@ -49,6 +53,8 @@ struct Record {
     pulled: bool,
     /// Pulls of ours that the upstream counts as listeners now.
     pulls: u64,
+    /// When those ended that it may still count.
+    ghosts: Vec<Instant>,
     slow: u64,
     before: Passed,
 }
@@ -91,6 +97,8 @@ impl Drop for Pulling<'_> {
         self.ledger.pulling.fetch_sub(1, Ordering::Relaxed);
         if let Some(record) = self.ledger.mounts().get_mut(&self.mount) {
             record.pulls = record.pulls.saturating_sub(1);
+            record.ghosts.retain(|ended| ended.elapsed() < GHOST);
+            record.ghosts.push(Instant::now());
         }
     }
 }
@@ -192,13 +200,17 @@ impl Ledger {
                         started: source.started.clone(),
                         pulled: record.pulls > 0,
                         pulls: record.pulls,
+                        ghosts: std::mem::take(&mut record.ghosts),
                         before: now.passed,
                         ..Record::default()
                     };
                 }
             }
             if let Some(up) = source.count(document, What::Listeners) {
-                record.direct = up.saturating_sub(record.pulls);
+                // Of a count that may be too high by our own doing, a peak would keep the error.
+                record.ghosts.retain(|ended| ended.elapsed() < GHOST);
+                let ours = record.pulls + record.ghosts.len() as u64;
+                record.direct = up.saturating_sub(ours);
                 record.peak = record.peak.max(record.direct.saturating_add(now.listeners));
             }
             if !record.pulled

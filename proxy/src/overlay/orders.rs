@@ -114,7 +114,9 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
         Err(twice) => return twice.into(),
     };
     let whole = || fetch::ask(ask.upstream, ask.request, ask.request.target, ask.caller);
-    let Some(from) = station(ask.server, &mount) else {
+    // To itself, the upstream moves nobody.
+    let from = station(ask.server, &mount).filter(|_| mount != destination);
+    let Some(from) = from else {
         return match whole().await {
             Ok(reply) => Outcome::AsIs(reply),
             Err(error) => error.into(),
