@@ -238,6 +238,9 @@ pub(crate) async fn admit(
             permit.shadow = Some(held.1);
         } else {
             server.door.shadows.left(held.1.who);
+            if let Some(upstream) = &server.upstream {
+                upstream.ledger().asked();
+            }
         }
     }
     if mode != Mode::Shadow && method == Method::Get {

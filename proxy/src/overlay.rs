@@ -32,7 +32,7 @@ use crate::server::Server;
 use crate::station::Station;
 use crate::upstream::{Origin, STATS};
 use books::Books;
-use clients::{Change, Row};
+use clients::{Change, Row, Seen};
 use fetch::{FetchError, Head, Reply};
 pub(crate) use ledger::Ledger;
 use ledger::Now;
@@ -262,7 +262,7 @@ fn counts(ask: &Ask<'_>, document: &[u8]) -> Option<Vec<u8>> {
     });
     let mut total = Now::default();
     for station in server.stations.all() {
-        total.listeners += listeners(server, &station);
+        total.listeners += now(server, &station).listeners;
     }
     let books = Books {
         base: base(ask),
@@ -304,21 +304,32 @@ fn list(ask: &Ask<'_>, document: &[u8]) -> Option<Vec<u8>> {
         server, upstream, ..
     } = ask;
     let own = upstream.agent();
-    let rows = |mount: &str| {
+    // Who has a shadow is on the upstream's list already.
+    let counted = server.door.shadows.counted();
+    let visits = |mount: &str| {
         let station = station(server, mount);
-        let visits = station
-            .map(|station| server.audience.of(&station.path))
-            .unwrap_or_default();
-        // Who has a shadow is on the upstream's list already.
-        let shadows = &server.door.shadows;
-        let visits = visits.iter().filter(|visit| !shadows.has(visit.id));
-        let mut rows: Vec<Row> = visits.map(|visit| row(visit)).collect();
-        rows.sort_by_key(|row| row.id);
-        rows
+        let visits = station.map(|station| server.audience.of(&station.path));
+        let mut visits = visits.unwrap_or_default();
+        visits.sort_by_key(|visit| visit.id);
+        visits
+    };
+    let rows = |mount: &str| -> Vec<Row> {
+        let visits = visits(mount).into_iter();
+        let only_ours = visits.filter(|visit| !counted.contains_key(&visit.id));
+        only_ours.map(|visit| row(&visit)).collect()
+    };
+    let shadows = |mount: &str| -> Vec<Seen> {
+        let visits = visits(mount).into_iter();
+        let seen = visits.filter_map(|visit| {
+            let at = (*counted.get(&visit.id)?)?.to_string();
+            let Row { address, agent, .. } = row(&visit);
+            Some(Seen { at, agent, address })
+        });
+        seen.collect()
     };
     let change = Change {
         own: &|agent| agent == own,
-        address: &|_, _| None,
+        shadows: &shadows,
         rows: &rows,
     };
     let page = document

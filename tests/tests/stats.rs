@@ -264,7 +264,7 @@ async fn the_same_listeners_make_the_same_documents_direct_and_through_the_proxy
             let answers = (admin(one, target).await, admin(other, target).await);
             (told(&answers.0) == told(&answers.1)).then_some(answers)
         });
-        let answers = match tokio::time::timeout(Duration::from_secs(2), answers).await {
+        let answers = match tokio::time::timeout(Duration::from_secs(8), answers).await {
             Ok(answers) => answers,
             Err(_) => (admin(one, target).await, admin(other, target).await),
         };
@@ -481,6 +481,65 @@ async fn who_is_killed_goes_and_nobody_else() {
         "{page}"
     );
     elsewhere.wait_end(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_whom_icecast_judges_is_listed_once_and_where_it_is() {
+    let more = "<mount type=\"normal\"><mount-name>/p.mp3</mount-name><authentication type=\"htpasswd\"><option name=\"filename\" value=\"{dir}/users\"/></authentication></mount>";
+    let icecast = Icecast::with(icecast::Setup {
+        more: more.into(),
+        ..icecast::Setup::default()
+    });
+    let icecast = icecast.await.expect("icecast starts");
+    let user = "bob:5ebe2294ecd0e0f08eab7690d2a6ee69\n";
+    std::fs::write(icecast.file("users"), user).expect("a file");
+    let _source = noise(icecast.addr(), "/p.mp3", 9).await.expect("a source");
+    icecast.wait_mount("/p.mp3").await;
+    let proxy = Proxy::with(proxy::Setup {
+        config: "[mount.\"/p.mp3\"]\npull-credentials = \"bob:secret\"\n".into(),
+        ..proxy::Setup::before(icecast.addr())
+    });
+    let proxy = proxy.await.expect("the proxy starts");
+    let request = format!(
+        "GET /p.mp3 HTTP/1.1\r\nHost: x\r\nUser-Agent: shadowed\r\nAuthorization: {}\r\n\r\n",
+        basic("bob", "secret")
+    );
+    let tap = Tap::from([127, 0, 0, 7], proxy.addr(), request.as_bytes());
+    let tap = tap.await.expect("a listener");
+    assert_eq!(tap.head.status, 200);
+    tap.wait_more(8000, SOON).await;
+    let list = wait_until("the listener", SOON, || async {
+        let list = admin(proxy.addr(), "/admin/listclients?mount=/p.mp3").await;
+        list.text().contains("shadowed").then(|| list.text())
+    })
+    .await;
+    let rows = between(&list, "<listener>", "</listener>");
+    assert_eq!(rows.len(), 1, "{list}");
+    assert!(
+        rows[0].starts_with("<IP>127.0.0.7</IP><UserAgent>shadowed<"),
+        "{list}"
+    );
+    assert!(rows[0].ends_with("<username>bob</username>"), "{list}");
+    assert!(list.contains("<Listeners>1<"), "{list}");
+    wait_until("one listener", SOON, || async {
+        let stats = admin(proxy.addr(), "/admin/stats").await.text();
+        (counts(&stats, "/p.mp3") == (1, 1)).then_some(())
+    })
+    .await;
+    let page = admin(proxy.addr(), "/admin/listclients.xsl?mount=/p.mp3").await;
+    assert!(page.text().contains("<td>127.0.0.7"), "{}", page.text());
+    let id = id_of(proxy.addr(), "/p.mp3", "shadowed").await;
+    let killed = admin(
+        proxy.addr(),
+        &format!("/admin/killclient?mount=/p.mp3&id={id}"),
+    )
+    .await;
+    assert!(
+        killed.text().contains("<return>1</return>"),
+        "{}",
+        killed.text()
+    );
+    tap.wait_end(SOON).await;
 }
 
 /// Where `body` leaves `from` for `to`: a slice of the one, then a slice of the other.

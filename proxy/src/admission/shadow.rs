@@ -8,7 +8,7 @@ mod rounds;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -247,13 +247,6 @@ impl Shadows {
             .any(|(_, other)| *other == who)
     }
 
-    /// Whether the upstream has a connection of its own for this listener.
-    pub(crate) fn has(&self, id: u64) -> bool {
-        let mut state = self.state();
-        let shadow = state.get(id);
-        shadow.is_some_and(|shadow| matches!(shadow.link, Link::Up(_)))
-    }
-
     /// The listener goes on at another mount, and so does its connection at the upstream.
     pub(crate) fn moved(&self, id: u64, to: &Arc<Station>) {
         if let Some(shadow) = self.state().get(id) {
@@ -264,6 +257,19 @@ impl Shadows {
                 line.count.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// The listeners that the upstream counts itself, and where it believes them to be.
+    pub(crate) fn counted(&self) -> HashMap<u64, Option<IpAddr>> {
+        let state = self.state();
+        let up = state.slots.iter().flatten().filter_map(|shadow| {
+            let Link::Up(line) = &shadow.link else {
+                return None;
+            };
+            let local = line.socket.local_addr().ok();
+            Some((shadow.id, local.map(|local| local.ip().to_canonical())))
+        });
+        up.collect()
     }
 
     fn is_empty(&self) -> bool {

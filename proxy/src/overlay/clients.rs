@@ -16,6 +16,24 @@ pub(crate) struct Row {
     pub(crate) connected: u64,
 }
 
+/// A listener whom the server sees at an address of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// That address.
+    pub(crate) at: String,
+    pub(crate) agent: String,
+    /// The true one.
+    pub(crate) address: String,
+}
+
+/// The true address of the next listener whom the server sees there with this agent.
+pub(super) fn true_address(seen: &mut Vec<Seen>, at: &str, agent_there: &str) -> Option<String> {
+    let found = seen
+        .iter()
+        .position(|seen| seen.at == at && agent(&seen.agent) == agent_there)?;
+    Some(seen.remove(found).address)
+}
+
 /// A row of the server's.
 #[derive(Debug, Default)]
 pub(super) struct Theirs {
@@ -35,8 +53,8 @@ pub(super) struct Theirs {
 pub(crate) struct Change<'a> {
     /// Whether a row with this agent is a connection of our own.
     pub(crate) own: &'a dyn Fn(&str) -> bool,
-    /// The true address of the listener with this address and agent, where the server sees ours.
-    pub(crate) address: &'a dyn Fn(&str, &str) -> Option<String>,
+    /// Listeners of a mount whom the server sees at an address of ours, in the order in which they came.
+    pub(crate) shadows: &'a dyn Fn(&str) -> Vec<Seen>,
     /// In the order of their ids.
     pub(crate) rows: &'a dyn Fn(&str) -> Vec<Row>,
 }
@@ -100,6 +118,7 @@ pub(crate) fn overlay(xml: &[u8], change: &Change<'_>) -> Option<Vec<u8>> {
         return None;
     };
     let rows = (change.rows)(&mount);
+    let mut shadows = (change.shadows)(&mount);
     let mut edits = Edits::default();
     let mut own = 0;
     for row in &theirs {
@@ -108,7 +127,7 @@ pub(crate) fn overlay(xml: &[u8], change: &Change<'_>) -> Option<Vec<u8>> {
             edits.put(row.at.clone(), "");
         } else if let Some(at) = &row.address
             && let Some(address) =
-                (change.address)(&text(&xml[at.clone()]).unwrap_or_default(), &row.agent)
+                text(&xml[at.clone()]).and_then(|at| true_address(&mut shadows, &at, &row.agent))
         {
             edits.put(at.clone(), escape(&address));
         }
@@ -219,8 +238,16 @@ mod tests {
     fn changed(xml: &str, rows: Vec<Row>) -> Option<String> {
         let change = Change {
             own: &|agent| agent == "ours",
-            address: &|address, agent| {
-                (address == "127.0.0.1" && agent == "shadow").then(|| "192.0.2.9".to_owned())
+            shadows: &|_| {
+                let seen = |at: &str, address: &str| Seen {
+                    at: at.to_owned(),
+                    agent: "shadow".to_owned(),
+                    address: address.to_owned(),
+                };
+                vec![
+                    seen("10.9.9.9", "192.0.2.8"),
+                    seen("127.0.0.1", "192.0.2.9"),
+                ]
             },
             rows: &move |mount| {
                 if mount == "/a.mp3" {

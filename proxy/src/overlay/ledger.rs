@@ -21,9 +21,9 @@ pub(crate) struct Ledger {
     accepted: AtomicU64,
     /// Connections of ours to the upstream.
     made: AtomicU64,
-    /// Listeners that only we count.
+    /// Listeners of ours.
     joined: AtomicU64,
-    /// Connections of ours that the upstream counts as listeners and nobody else does.
+    /// Connections of ours that the upstream has counted as listeners.
     pulled: AtomicU64,
     /// Those that are open.
     pulling: AtomicU64,
@@ -147,7 +147,12 @@ impl Ledger {
         }
     }
 
-    /// A listener that only we count has come; now they are so many.
+    /// The upstream has let a listener in whom we serve.
+    pub(crate) fn asked(&self) {
+        self.pulled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A listener has come; those that only we count are so many now.
     pub(crate) fn joined(&self, mount: &str, listeners: u64) {
         self.joined.fetch_add(1, Ordering::Relaxed);
         let mut mounts = self.mounts();

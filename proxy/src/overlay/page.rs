@@ -1,7 +1,7 @@
 //! Icecast's own pages, `/status.xsl` and those of `/admin/`: HTML that its stylesheets make of the same documents. A page
 //! that an operator has made himself is left where it does not look like these.
 
-use super::clients::{Change, Row, agent};
+use super::clients::{Change, Row, agent, true_address};
 use super::places::{Edits, Place, Places, Source, What};
 use super::xml::{Step, attribute, base, text, walk};
 
@@ -183,6 +183,7 @@ pub(crate) fn clients(html: &[u8], change: &Change<'_>) -> Option<Vec<u8>> {
     };
     theirs.retain(|row| row.kick && row.cells.len() == 4);
     let rows = (change.rows)(&mount);
+    let mut shadows = (change.shadows)(&mount);
     let made: String = rows.iter().map(|row| element(row, &mount)).collect();
     let mut edits = Edits::default();
     match (table, none) {
@@ -200,7 +201,8 @@ pub(crate) fn clients(html: &[u8], change: &Change<'_>) -> Option<Vec<u8>> {
                 let blank = html[..row.at.start].trim_ascii_end().len();
                 if own(&row) {
                     edits.put(blank..row.at.end, "");
-                } else if let Some(address) = (change.address)(
+                } else if let Some(address) = true_address(
+                    &mut shadows,
                     cell(row, 0).split_whitespace().next().unwrap_or_default(),
                     &cell(row, 2),
                 ) {
