@@ -247,6 +247,13 @@ impl Shadows {
             .any(|(_, other)| *other == who)
     }
 
+    /// Whether the upstream has a connection of its own for this listener.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        let mut state = self.state();
+        let shadow = state.get(id);
+        shadow.is_some_and(|shadow| matches!(shadow.link, Link::Up(_)))
+    }
+
     /// The listener goes on at another mount, and so does its connection at the upstream.
     pub(crate) fn moved(&self, id: u64, to: &Arc<Station>) {
         if let Some(shadow) = self.state().get(id) {
