@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use icecast_ext_tests::chance::Frames;
 use icecast_ext_tests::ears::{Ear, Ears, Truth};
-use icecast_ext_tests::icecast::Icecast;
+use icecast_ext_tests::icecast::{Icecast, PASSWORD};
 use icecast_ext_tests::proxy::{Proxy, Setup};
 use icecast_ext_tests::source::{Method, Source, Streaming};
 use icecast_ext_tests::tap::Tap;
@@ -188,4 +188,56 @@ async fn two_thousand_listeners_hear_every_byte_across_upgrades() {
         !log.contains("panicked") && !log.contains("a new epoch begins"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origins_sources_and_journal_go_along() {
+    let setup = Setup {
+        config: LIMITS.to_owned(),
+        flags: vec!["--source-password".to_owned(), PASSWORD.to_owned()],
+        state: true,
+        upgrades: true,
+        ..Setup::default()
+    };
+    let mut origin = Proxy::with(setup).await.unwrap();
+    let addr = origin.addr();
+    let mut mounts = Vec::new();
+    for (path, method, seed) in [
+        ("/put.mp3", Method::Put, 61),
+        ("/chunked.mp3", Method::Chunked, 62),
+        ("/source.mp3", Method::Source, 63),
+    ] {
+        let (source, bytes) = source(addr, path, method, seed).await;
+        let truth = base(addr, path, &bytes).await;
+        let mut crowd = Ears::default();
+        for ear in [Ear::Plain, Ear::Icy, Ear::Aware, Ear::Feed] {
+            crowd.join(ear, 5, addr, path, &truth).await.unwrap();
+        }
+        mounts.push((path, source, crowd, bytes));
+    }
+    let aware = Tap::aware(addr, "/put.mp3").await.unwrap();
+    for _ in 0..2 {
+        origin.upgrade().await.unwrap();
+        for (path, source, crowd, _) in &mounts {
+            goes_on(crowd).await;
+            assert!(!source.ended(), "{path}: its source goes on");
+        }
+    }
+    // The last process alone has the journal, and it is whole.
+    let heard = aware.audio();
+    let place = aware.head.place().unwrap();
+    wait_for("the first process to end", SOON, || !origin.first_runs()).await;
+    origin.kill();
+    origin.restart().await.unwrap();
+    let resume = place.resume(heard.len() as u64 / 2);
+    let again = Tap::open(addr, "/put.mp3", &[("Resume-Offset", &resume)])
+        .await
+        .unwrap();
+    assert_eq!(again.head.status, 200, "{:?}", again.head);
+    let second = again.head.place().unwrap();
+    assert_eq!(second.epoch, place.epoch);
+    assert_eq!(second.offset, place.offset + heard.len() as u64 / 2);
+    again.wait_len(heard.len() / 4, SOON).await;
+    assert!(find(&mounts[0].3, &again.audio()).is_some());
+    assert!(!origin.log().contains("panicked"));
 }

@@ -27,7 +27,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// The mount in another engine.
 fn move_mount(from: &Mount, to: &Engine) -> Arc<Mount> {
-    let mount = to.mount(from.name(), from.config().clone());
+    let mount = to.mount(from.name(), from.config());
     mount.restore(from.export()).unwrap();
     mount
 }
@@ -278,8 +278,8 @@ proptest! {
     #[test]
     fn a_mount_that_moved_is_the_mount_it_was(ops in prop::collection::vec(op(), 1..60)) {
         let config = icecast_ext_delivery::MountConfig { cap: 30_000, ..quick() };
-        let stays = Mount::new("/live", config.clone());
-        let mut goes = Mount::new("/live", config.clone());
+        let stays = Mount::new("/live", config);
+        let mut goes = Mount::new("/live", config);
         let audio = frames(600);
         let (mut done, mut epoch_now, mut ms) = (0, 0_u8, 0);
         let first = Op::Begin { new: true, declared: true };
@@ -309,7 +309,7 @@ proptest! {
                 Op::Move => {
                     // Exporting publishes.
                     stays.flush();
-                    let moved = Mount::new("/live", config.clone());
+                    let moved = Mount::new("/live", config);
                     moved.restore(goes.export()).unwrap();
                     prop_assert_eq!(seen(&moved), seen(&goes));
                     goes = moved;
@@ -438,7 +438,6 @@ fn a_journal_is_written_by_one_process_and_then_by_the_next() {
     let before = journalled(&one);
     before.begin(run(1, 0));
     before.append(&content(1, 0, 1000), Some(0));
-    before.flush();
     before.pause_journal(true);
     one.sync();
     let two = Journal::take_over(dir.path(), one.share_lock().unwrap().unwrap()).unwrap();

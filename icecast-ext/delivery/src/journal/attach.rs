@@ -49,8 +49,11 @@ impl Mount {
         self.record(|| Record::End);
     }
 
-    /// From now on nothing is recorded; or, after that, everything again.
+    /// From now on nothing is recorded, after what is whole now; or, after that, everything again.
     pub fn pause_journal(&self, paused: bool) {
+        if paused {
+            self.flush();
+        }
         let _order = lock(&self.writing);
         if let Some(journal) = &mut *lock(&self.journal) {
             journal.pause(paused);
