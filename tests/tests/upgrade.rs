@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use icecast_ext_tests::chance::Frames;
+use icecast_ext_tests::child::{As, Child, Scratch};
 use icecast_ext_tests::ears::{Ear, Ears, Truth};
 use icecast_ext_tests::icecast::{Icecast, PASSWORD};
+use icecast_ext_tests::port;
 use icecast_ext_tests::proxy::{Proxy, Setup};
 use icecast_ext_tests::source::{Method, Source, Streaming};
 use icecast_ext_tests::tap::Tap;
@@ -240,4 +242,58 @@ async fn an_origins_sources_and_journal_go_along() {
     again.wait_len(heard.len() / 4, SOON).await;
     assert!(find(&mounts[0].3, &again.audio()).is_some());
     assert!(!origin.log().contains("panicked"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_speaks_tls_stays_with_the_old_process_and_loses_nothing() {
+    let icecast = Icecast::start().await.unwrap();
+    let (_source, bytes) = source(icecast.addr(), "/live.mp3", Method::Put, 70).await;
+    icecast.wait_mount("/live.mp3").await;
+    let keys = Scratch::new("keys").unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (chain, key) = (keys.file("chain.pem"), keys.file("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = port::free();
+    let setup = Setup {
+        config: format!(
+            "listen-tls = [\"{tls}\"]\nupgrade-drain = 30\n{LIMITS}[[certificate]]\nchain = {chain:?}\nkey = {key:?}\n"
+        ),
+        upgrades: true,
+        ..Setup::before(icecast.addr())
+    };
+    let mut proxy = Proxy::with(setup).await.unwrap();
+    let truth = base(proxy.addr(), "/live.mp3", &bytes).await;
+    let mut plain = Ears::default();
+    plain
+        .join(Ear::Plain, 3, proxy.addr(), "/live.mp3", &truth)
+        .await
+        .unwrap();
+    let heard = keys.file("heard");
+    let url = format!("https://{tls}/live.mp3");
+    let file = heard.display().to_string();
+    let mut curl = Child::start(
+        As::Me,
+        &["curl", "-skN", "-o", &file, &url].map(str::to_owned),
+        &keys.file("log"),
+    )
+    .unwrap();
+    let length = || std::fs::metadata(&heard).map_or(0, |file| file.len() as usize);
+    wait_for("the TLS listener to hear", SOON, || length() > RATE).await;
+    // A pull is made again, and to prove that it continues its rate must be known: two seconds of it.
+    goes_on(&plain).await;
+    goes_on(&plain).await;
+    for _ in 0..2 {
+        proxy.upgrade().await.unwrap();
+        goes_on(&plain).await;
+        let now = length();
+        wait_for("it to go on", SOON, || length() > now + 2 * RATE).await;
+    }
+    assert!(curl.runs() && proxy.first_runs(), "{}", proxy.log());
+    let all = std::fs::read(&heard).unwrap();
+    assert!(find(&bytes, &all).is_some(), "every byte once");
+    // With it the old process ends.
+    curl.kill();
+    wait_for("the first process to end", SOON, || !proxy.first_runs()).await;
+    goes_on(&plain).await;
 }
