@@ -1,5 +1,6 @@
 //! The one connection for a mount to its upstream: made, kept, made again.
 
+mod body;
 mod feed;
 pub(crate) mod follow;
 mod legacy;
@@ -23,6 +24,7 @@ use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::stream::Stream;
 use crate::upstream::{Origin, UpstreamError};
+use body::{Body, Ended};
 
 /// How long the head of an answer may take. A relay holds a request ahead of its edge for 10 s (R-AHEAD-1).
 const HEAD_TIME: Duration = Duration::from_secs(12);
@@ -30,66 +32,6 @@ const HEAD_TIME: Duration = Duration::from_secs(12);
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// An upstream that does not give a mount is not asked again for so long.
 const REFUSED: Duration = Duration::from_secs(5);
-
-/// Why a connection to the upstream gave no more.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
-    #[error("the connection broke: {0}")]
-    Io(#[from] std::io::Error),
-    #[error("nothing came for {0:?}")]
-    Silent(Duration),
-    #[error("the upstream ended the stream")]
-    Eof,
-    #[error("the upstream answered {0}")]
-    Status(u16),
-    #[error("the upstream's answer cannot be read: {0}")]
-    Head(#[from] icecast_ext_core::head::HeadError),
-    #[error("the upstream's body cannot be read: {0}")]
-    Chunks(#[from] chunked::ChunkedError),
-    #[error("the relay feed cannot be read: {0}")]
-    Feed(#[from] frame::FrameError),
-    #[error("the upstream answers with a file, not a stream")]
-    File,
-}
-
-/// The body of the upstream's answer.
-struct Body {
-    stream: Stream,
-    buffer: BytesMut,
-    /// HTTP/1.0 is asked for and has no chunks, but what stands in between may think otherwise.
-    chunks: Option<chunked::Decoder>,
-}
-
-impl Body {
-    /// The next bytes, never empty.
-    async fn next(&mut self, silence: Duration) -> Result<Bytes, Ended> {
-        loop {
-            if self.buffer.is_empty() {
-                self.buffer.reserve(64 << 10);
-                let read = self.stream.read_buf(&mut self.buffer);
-                match tokio::time::timeout(silence, read).await {
-                    Err(_) => return Err(Ended::Silent(silence)),
-                    Ok(Ok(0)) => return Err(Ended::Eof),
-                    Ok(result) => result?,
-                };
-            }
-            let bytes = self.buffer.split().freeze();
-            let Some(chunks) = &mut self.chunks else {
-                return Ok(bytes);
-            };
-            let mut payload = Vec::new();
-            let last = chunks.feed(&bytes, &mut payload)?;
-            if !payload.is_empty() {
-                return Ok(payload.into());
-            }
-            if last {
-                return Err(Ended::Eof);
-            }
-        }
-    }
-}
 
 /// What a pull remembers from one connection to the next.
 struct Memory {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use icecast_ext_core::address::Session;
 use icecast_ext_core::plan::Cursor;
 
-use crate::config::MountConfig;
+use crate::config::{EngineConfig, MountConfig};
 use crate::error::Error;
 use crate::fanout::Fanout;
 use crate::handover::{Detached, Progress};
@@ -22,37 +22,6 @@ use crate::mount::Mount;
 use crate::socket::Socket;
 use crate::survey::Survey;
 use crate::ticker::{self, Ticker};
-
-/// What the loops may do.
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Loops, at most 64; zero: one a core.
-    pub loops: usize,
-    /// A socket that takes no byte for so long while bytes wait is cut. Lag alone never cuts.
-    pub stuck: Duration,
-    /// At most about so many bytes for one listener before the next has its turn.
-    pub turn: usize,
-    /// How long a response's end waits for the peer's FIN.
-    pub linger: Duration,
-    /// The kernel holds four ticks of audio unsent, and at least so many bytes.
-    pub send_buffer: usize,
-    /// All back buffers together hold no more bytes than this; zero: a quarter of the machine's memory. Beyond it mounts without
-    /// listeners shrink first.
-    pub memory: u64,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self {
-            loops: 0,
-            stuck: Duration::from_secs(15),
-            turn: 256 << 10,
-            linger: Duration::from_secs(2),
-            send_buffer: 64 << 10,
-            memory: 0,
-        }
-    }
-}
 
 /// What a listener gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -23,7 +23,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use icecast_ext_core::{address::{Epoch, Offset}, codec::Format};
-//! use icecast_ext_delivery::{Engine, EngineConfig, MountConfig, RunStart};
+//! use icecast_ext_delivery::{Engine, MountConfig, RunStart};
 //!
 //! # fn main() -> Result<(), icecast_ext_delivery::Error> {
 //! let engine = Engine::start(EngineConfig::default(), |ended| println!("{ended:?}"))?;
@@ -63,8 +63,8 @@ mod turn;
 mod writer;
 
 pub use adopt::Adopter;
-pub use config::{Listeners, MountConfig, RunStart};
-pub use engine::{Admission, Ended, Engine, EngineConfig, Kind, Reason};
+pub use config::{EngineConfig, Listeners, MountConfig, RunStart};
+pub use engine::{Admission, Ended, Engine, Kind, Reason};
 pub use error::Error;
 pub use handover::Detached;
 pub use journal::Journal;
