@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use icecast_ext_tests::child::Scratch;
 use icecast_ext_tests::http::{self, basic, connect_from, request};
@@ -139,6 +139,8 @@ async fn the_lines_are_those_of_icecast_and_a_session_has_one() {
     // Cut and resumed five times.
     let mut resume = "live".to_owned();
     let mut heard = 0;
+    let start = Instant::now();
+    let mut ended = start.elapsed();
     for _ in 0..6 {
         let fields = [
             ("Resume-Offset", resume.as_str()),
@@ -154,10 +156,23 @@ async fn the_lines_are_those_of_icecast_and_a_session_has_one() {
         heard += audio + tap.head.len as u64;
         let session = place.session.clone().unwrap();
         resume = format!("{};session=\"{session}\"", place.resume(audio));
+        drop(tap);
+        ended = start.elapsed();
     }
     let whole = line(&path, "resumer").await;
     assert!(whole.bytes >= heard, "{whole:?}, {heard} heard");
+    // Of each response, so much may have been on its way when it was cut.
+    assert!(
+        whole.bytes <= heard + 6 * (256 << 10),
+        "{whole:?}, {heard} heard"
+    );
+    // From the first join to the last end, not to when the proxy stopped to wait for another.
+    let lasted = Duration::from_secs(whole.seconds);
     assert!(whole.seconds >= 1, "{whole:?}");
+    assert!(
+        lasted.abs_diff(ended) <= Duration::from_secs(2),
+        "{whole:?}, {ended:?} heard"
+    );
 
     // Rotated.
     std::fs::rename(&path, &moved).unwrap();

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 mod bounds;
 mod judged;
 mod shadow;
+mod verdict;
 
 const SOON: Duration = Duration::from_secs(15);
 /// bob:secret and pull:secret, MD5 in hexadecimal, as Icecast wants it.

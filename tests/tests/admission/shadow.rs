@@ -10,10 +10,11 @@ async fn a_shadow_is_billed_limited_and_killed_as_a_listener_of_icecast() {
         ("/s.mp3", "HOOKS", shadow),
         ("/d.mp3", limited, shadow),
         ("/b.mp3", "USERS", "pull-credentials = \"late:secret\""),
+        ("/full.mp3", "HOOKS<max-listeners>3</max-listeners>", shadow),
     ])
     .await;
     for user in [
-        "bill", "back", "kill", "lost", "first", "second", "direct", "mine",
+        "bill", "back", "kill", "lost", "first", "second", "direct", "mine", "in", "too", "out",
     ] {
         stage.hooks.admit(user, "secret");
     }
@@ -26,7 +27,53 @@ async fn a_shadow_is_billed_limited_and_killed_as_a_listener_of_icecast() {
         limits(&stage),
         withdraws(&stage),
         refused_pull(&stage),
+        fills(&stage),
     );
+}
+
+/// Icecast's own `max-listeners`: the pull has one of three places.
+async fn fills(stage: &Stage) {
+    let (direct, proxied) = (stage.icecast.addr(), stage.proxy.addr());
+    let mount = "/full.mp3";
+    let (staying, leaving) = (Who::new("in"), Who::new("too"));
+    let tap = staying.join(proxied, mount, Some("live")).await;
+    let other = leaving.join(proxied, mount, None).await;
+    assert_eq!((tap.head.status, other.head.status), (200, 200));
+    tap.wait_len(RATE, SOON).await;
+
+    let auth = basic("out", "secret");
+    for resume in ["live", "5;epoch=\"AAAAAAAAAAAAAAAAAAAAAA\""] {
+        let fields = [("Authorization", auth.as_str()), ("Resume-Offset", resume)];
+        let at_icecast = http::get(direct, mount, &fields).await.unwrap();
+        // Of a mount with URL authentication Icecast says it like this.
+        assert_eq!(at_icecast.head.status, 401, "{at_icecast:?}");
+        let answer = http::get(proxied, mount, &fields).await.unwrap();
+        assert_eq!(refusal(&answer), refusal(&at_icecast));
+        assert!(place_fields(&answer.head).is_empty(), "{answer:?}");
+    }
+
+    // Its own place is not in its way.
+    let place = tap.head.place().unwrap();
+    let at = format!(
+        "{};session=\"{}\"",
+        place.resume(1000),
+        place.session.unwrap()
+    );
+    let again = staying.join(proxied, mount, Some(&at)).await;
+    assert_eq!(again.head.status, 200, "{:?}", again.head);
+    assert_eq!(again.head.place().unwrap().offset, place.offset + 1000);
+    let full = Who::new("out").join(proxied, mount, None).await;
+    assert_eq!(full.head.status, 401, "still one too many");
+
+    drop(other);
+    let next = wait_until("a place", SOON, async || {
+        let tap = Who::new("out").join(proxied, mount, None).await;
+        (tap.head.status == 200).then_some(tap)
+    })
+    .await;
+    next.wait_len(RATE, SOON).await;
+    again.wait_more(RATE, SOON).await;
+    assert_eq!(again.ended(), None);
 }
 
 /// As long as the client has listened.

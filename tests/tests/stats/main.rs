@@ -16,6 +16,7 @@ use icecast_ext_tests::upstream::{Script, Upstream};
 use icecast_ext_tests::wait::{wait_for, wait_until};
 
 mod documents;
+mod forwarded;
 mod orders;
 
 const SOON: Duration = Duration::from_secs(15);
