@@ -248,13 +248,18 @@ impl Station {
         lock(&self.coming)
     }
 
-    /// The type of the newest bytes.
-    pub(crate) fn content_type(&self) -> Option<Vec<u8>> {
+    /// Whether anything has been said of this stream yet.
+    pub(crate) fn begun(&self) -> bool {
+        self.mount.with(|timeline| timeline.runs().last().is_some())
+    }
+
+    /// A field of the newest bytes.
+    pub(crate) fn says(&self, name: &str) -> Option<Vec<u8>> {
         let lines = self
             .mount
             .with(|timeline| Some(timeline.runs().last()?.fields.clone()))?;
         let fields = field_lines(&lines).ok()?;
-        let field = fields.iter().find(|field| field.is("Content-Type"))?;
+        let field = fields.iter().find(|field| field.is(name))?;
         Some(field.value.to_vec())
     }
 

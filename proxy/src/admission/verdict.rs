@@ -87,13 +87,7 @@ fn onward(asking: &Asking<'_>, via: &str) -> Option<Vec<u8>> {
         fields: fields.filter(|field| !stays(field)).copied().collect(),
     };
     let caller = asking.caller;
-    tunnel::forward(
-        &request,
-        asking.target,
-        via,
-        caller.peer.ip(),
-        caller.trusted,
-    )
+    tunnel::forward(&request, asking.target, via, caller.address)
 }
 
 /// Which listener it is, as far as the upstream tells them apart.
@@ -179,8 +173,16 @@ fn is_live(answer: &Response<'_>, station: &Station) -> bool {
     answer.status == 200
         && answer.field("Content-Length").is_none()
         && station
-            .content_type()
+            .says("Content-Type")
             .is_none_or(|ours| kind(&ours) == kind(&answered))
+        // A server may give another mount to whom it refuses this one: `rejected_mount`, a fallback.
+        && ["icy-name", "icy-genre", "icy-description", "icy-url"]
+            .iter()
+            .all(|name| {
+                let ours = station.says(name);
+                let theirs = answer.field(name);
+                !station.begun() || ours.as_deref() == theirs.as_deref()
+            })
 }
 
 /// Tells the listener what the upstream said; if that is yes, it is told nothing yet.

@@ -121,14 +121,8 @@ pub(super) async fn ask(
         fields: request.fields.iter().filter(onward).copied().collect(),
         ..request.clone()
     };
-    let head = tunnel::forward(
-        &request,
-        target,
-        upstream.via(),
-        caller.peer.ip(),
-        caller.trusted,
-    )
-    .ok_or(FetchError::Head)?;
+    let head = tunnel::forward(&request, target, upstream.via(), caller.address)
+        .ok_or(FetchError::Head)?;
     let mut stream = upstream.connect().await?;
     let answer = async {
         stream.send(&head).await.ok()?;
