@@ -289,20 +289,20 @@ pub(crate) fn mounts(json: &[u8]) -> HashMap<String, Entry> {
     const STARTED: &str = "\"stream_start_iso8601\":\"";
     let text = String::from_utf8_lossy(json);
     let mut list = HashMap::new();
-    // `authenticator` stands before `listenurl` in a source, after the brace that opens it.
+    // `authenticator` stands before `listenurl` in a source, and quotes within a text are escaped: between two `listenurl`
+    // there is one source's, whatever that source calls itself.
     let mut from = 0;
     while let Some(at) = text[from..].find(KEY).map(|at| from + at) {
         let before = &text[from..at];
-        let source = before.rfind('{').map_or(before, |open| &before[open..]);
-        let protected = source.contains("\"authenticator\":");
+        let protected = before.contains("\"authenticator\":");
         from = at + KEY.len();
         let mut value = serde_json::Deserializer::from_str(&text[from..]).into_iter::<String>();
         if let Some(Ok(listenurl)) = value.next()
             && let Some(path) = path(&listenurl)
         {
-            // It stands after `listenurl`, in a source that ends where the next begins.
+            // It stands after `listenurl`, before that of the next source.
             let rest = &text[from..];
-            let rest = &rest[..rest.find('{').unwrap_or(rest.len())];
+            let rest = &rest[..rest.find(KEY).unwrap_or(rest.len())];
             let started = rest.find(STARTED).and_then(|at| {
                 let rest = &rest[at + STARTED.len()..];
                 Some(rest[..rest.find('"')?].into())
@@ -345,6 +345,16 @@ mod tests {
         let started = Some("2026-11-23T03:22:16+0000");
         assert_eq!(of("/a b.ogg"), Some((Listed::Protected, started)));
         assert_eq!(list.len(), 2);
+    }
+
+    #[test]
+    fn no_text_of_a_source_takes_its_protection_away() {
+        let json = br#"{"icestats":{"source":[{"authenticator":"url","genre":"{x","listenurl":"http://h/a","server_name":"{","stream_start_iso8601":"1","title":"\"listenurl\":"},
+            {"genre":"b","listenurl":"http://h/b"}]}}"#;
+        let list = mounts(json);
+        assert_eq!(list["/a"].listed, Listed::Protected);
+        assert_eq!(list["/a"].started.as_deref(), Some("1"));
+        assert_eq!(list["/b"].listed, Listed::Open);
     }
 
     #[test]
