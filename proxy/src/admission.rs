@@ -126,6 +126,12 @@ impl Door {
         self.shadows.news.notify_one();
     }
 
+    /// A listener goes on at another mount.
+    pub(crate) fn moved(&self, id: u64, to: &Arc<Station>) {
+        self.shadows.moved(id, to);
+        self.bounds.moved(id, &to.mount);
+    }
+
     /// A listener's response has ended: so does what the upstream has of it. Called on a delivery loop's thread.
     pub(crate) fn ended(&self, id: u64) {
         self.shadows.ended(id);
@@ -141,6 +147,8 @@ pub(crate) struct Permit {
     /// Since when, and for how long, where that is bounded.
     term: Option<(Instant, Duration)>,
     shadow: Option<shadow::Held>,
+    /// Another process has let it in, and counts it.
+    kin: bool,
 }
 
 impl Drop for Permit {
@@ -157,6 +165,11 @@ impl Permit {
         self.shadow.is_none()
     }
 
+    /// Whether another process counts this listener.
+    pub(crate) const fn is_kin(&self) -> bool {
+        self.kin
+    }
+
     /// For who was let in before.
     pub(crate) const fn free(door: Arc<Door>) -> Self {
         Self {
@@ -164,6 +177,7 @@ impl Permit {
             place: None,
             term: None,
             shadow: None,
+            kin: true,
         }
     }
 
@@ -218,6 +232,7 @@ pub(crate) async fn admit(
         place: None,
         term: None,
         shadow: None,
+        kin: false,
     };
     if method == Method::Options {
         return Some((connection, permit));

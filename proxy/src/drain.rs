@@ -18,6 +18,7 @@ impl Server {
         let time = self.config().drain;
         notify::stopping(time);
         self.accepting.cancel();
+        self.doors.close();
         self.engine.retire();
         tokio::select! {
             () = self.emptied(time) => {}

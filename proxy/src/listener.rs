@@ -110,6 +110,7 @@ pub(crate) async fn serve(
         }
     };
     if request.method == Method::Get
+        && !permit.is_kin()
         && let Err(limited) = take_room(server, station, caller, start.at, &mut seat)
     {
         server.say(&limited, caller.address);

@@ -66,6 +66,14 @@ impl Bounds {
         self.state().by_id.get(&id).copied()
     }
 
+    pub(super) fn moved(&self, id: u64, to: &Arc<Mount>) {
+        let mut state = self.state();
+        let end = state.by_id.get(&id).copied();
+        if let Some(mount) = end.and_then(|end| state.ends.get_mut(&(end, id))) {
+            *mount = to.clone();
+        }
+    }
+
     pub(super) fn ended(&self, id: u64) {
         let mut state = self.state();
         if let Some(end) = state.by_id.remove(&id) {

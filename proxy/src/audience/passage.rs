@@ -115,8 +115,9 @@ impl Audience {
         FIRST_ID + self.inside().count
     }
 
-    /// Numbers go on at this one.
+    /// Numbers go on at this one, or later.
     pub(crate) fn go_on_at(&self, next: u64) {
-        self.inside().count = next.saturating_sub(FIRST_ID);
+        let mut inside = self.inside();
+        inside.count = inside.count.max(next.saturating_sub(FIRST_ID));
     }
 }

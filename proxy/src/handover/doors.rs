@@ -72,8 +72,8 @@ impl Doors {
         lock(&self.open)
     }
 
-    /// Another process has them.
-    pub(super) fn close(&self) {
+    /// Another process has them, or nobody is to come in any more.
+    pub(crate) fn close(&self) {
         lock(&self.open).clear();
     }
 }

@@ -22,6 +22,7 @@ use super::said::{Door, Listener, Mount, Reply, Source, Supply, VERSION, Word};
 use super::wire::{Message, Wire};
 use crate::accept::Way;
 use crate::audience::Places;
+use crate::entrance::Shut;
 use crate::events::What;
 use crate::server::Server;
 use crate::station::{self, Station};
@@ -155,7 +156,10 @@ impl Taken {
             Word::Listeners(listeners) => {
                 self.listeners(server, listeners, message.raw, message.descriptors)?;
             }
-            Word::All => return Ok(false),
+            Word::All { next_id } => {
+                server.audience.go_on_at(next_id);
+                return Ok(false);
+            }
             other => bail!("{other:?} is out of order"),
         }
         Ok(true)
@@ -337,8 +341,15 @@ fn late(wire: &mut Wire, server: &Arc<Server>, handle: &Handle) {
         };
         match TcpStream::from_std(socket.into()) {
             Ok(stream) => {
-                let way = if kin { Way::Kin } else { Way::Plain };
-                match server.let_in(peer) {
+                // The old process's own connection is nobody's to refuse: its TLS listeners hear what comes on it.
+                let (way, let_in) = if kin {
+                    let now = std::time::Instant::now();
+                    let place = server.limits.connect(peer.ip(), false, now);
+                    (Way::Kin, place.map_err(Shut::Limited))
+                } else {
+                    (Way::Plain, server.let_in(peer))
+                };
+                match let_in {
                     Ok(place) => server.enter(stream, peer, message.raw[..].into(), way, place),
                     Err(shut) => tracing::debug!(?shut, %peer, "a late connection is not let in"),
                 }

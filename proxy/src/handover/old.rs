@@ -202,14 +202,15 @@ impl Old<'_> {
             .detach(move |id| door.shadowed(id))
             .into_iter()
             .partition(ours);
+        *detached = ours;
         for listener in others {
             server.engine.resume(listener)?;
         }
-        *detached = ours;
         for listeners in detached.chunks(MAX_DESCRIPTORS) {
             self.listeners(listeners)?;
         }
-        self.wire.send(&Word::All, &[], &[])?;
+        let next_id = server.audience.next_id();
+        self.wire.send(&Word::All { next_id }, &[], &[])?;
         self.expect(&Reply::Took)
     }
 

@@ -48,7 +48,10 @@ pub(super) enum Word {
     /// Listeners, a descriptor each; raw: cursor and rest of each.
     Listeners(Vec<Listener>),
     /// That was all. The old process does nothing until it hears that everything was taken.
-    All,
+    All {
+        /// Of the next listener. More may have come since [`Word::Doors`].
+        next_id: u64,
+    },
     /// From here on everything is the new process's.
     Commit,
     /// A connection that the old process had accepted; raw: what was read of it.

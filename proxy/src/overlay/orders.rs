@@ -158,7 +158,7 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
                 let mount = to.mount.clone();
                 ask.server.engine.carry(&from.mount, &mount, move |id| {
                     audience.moved(id, &path);
-                    door.shadows.moved(id, &to);
+                    door.moved(id, &to);
                 });
             }
             None if listeners > 0 => {

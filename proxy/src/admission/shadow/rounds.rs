@@ -25,6 +25,8 @@ const AROUND: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 8;
 /// Orphans looked at in a turn.
 const LOOKED_AT: usize = 256;
+/// For so long, the upstream may still count a connection that the network took, and refuse the listener because of it.
+const GHOSTS: Duration = Duration::from_secs(20);
 /// An upstream that cannot say whether a listener may stay is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -97,7 +99,7 @@ struct Question {
 
 impl Shadows {
     /// One of [`TURNS`] turns.
-    fn turn(&self, turn: usize, waste: &mut [u8], patience: Duration) -> Vec<Task> {
+    fn turn(&self, turn: usize, waste: &mut [u8], patience: Duration, followed: bool) -> Vec<Task> {
         let mut events = Vec::<epoll::Event>::with_capacity(1024);
         let none = rustix::event::Timespec {
             tv_sec: 0,
@@ -126,7 +128,7 @@ impl Shadows {
         }
         let mut tasks = Vec::new();
         let mut state = self.state();
-        judge(&mut state, &mut tasks);
+        judge(&mut state, followed, &mut tasks);
         revive(&mut state, patience, &mut tasks);
         tasks
     }
@@ -157,7 +159,11 @@ impl Shadows {
                 shadow.link = Link::Up(Line::new(held.socket, &shadow.station));
             }
             // The mount is not there yet, or the server not well.
-            Ok(Said::Other(other)) if other.status != 404 && other.status < 500 => {
+            Ok(Said::Other(other))
+                if !matches!(other.status, 200 | 404)
+                    && other.status < 500
+                    && (loss.closed || loss.since.elapsed() > GHOSTS) =>
+            {
                 shadow.link = Link::Fallen;
                 tracing::info!(
                     mount = shadow.station.path,
@@ -178,7 +184,7 @@ impl Shadows {
 }
 
 /// Those that were closed: by a verdict, or because the upstream went.
-fn judge(state: &mut State, tasks: &mut Vec<Task>) {
+fn judge(state: &mut State, followed: bool, tasks: &mut Vec<Task>) {
     while let Some(&(at, id)) = state.fallen.front()
         && at.elapsed() >= GRACE
     {
@@ -188,7 +194,8 @@ fn judge(state: &mut State, tasks: &mut Vec<Task>) {
         };
         let station = &shadow.station;
         let before = at.checked_sub(AROUND).unwrap_or(at);
-        if station.supply() == Supply::Live && !station.lost_since(before) {
+        // Who follows another process does not know how the upstream is doing.
+        if !followed && station.supply() == Supply::Live && !station.lost_since(before) {
             tracing::info!(mount = station.path, id, "the upstream ended this listener");
             tasks.push(Task::Kick(station.mount.clone(), id));
         } else {
@@ -261,7 +268,8 @@ pub(crate) async fn rounds(server: Arc<Server>) {
         }
         let patience = server.config().patience;
         let turn = turns.next().unwrap_or_default();
-        for task in door.shadows.turn(turn, &mut waste, patience) {
+        let followed = server.gate.gone();
+        for task in door.shadows.turn(turn, &mut waste, patience, followed) {
             match task {
                 Task::Kick(mount, id) => server.engine.kick(&mount, id),
                 Task::Ask(question) => {
