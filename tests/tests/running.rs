@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use icecast_ext_tests::child::{As, Child, Scratch};
 use icecast_ext_tests::heard::Hearing;
 use icecast_ext_tests::http;
+use icecast_ext_tests::icecast::PASSWORD;
 use icecast_ext_tests::manager::Manager;
 use icecast_ext_tests::port;
 use icecast_ext_tests::proxy::{self, Proxy, binary};
-use icecast_ext_tests::stage::{RATE, Stage};
+use icecast_ext_tests::stage::{RATE, Stage, noise};
 use icecast_ext_tests::tap::Tap;
 use icecast_ext_tests::truth::find;
 use icecast_ext_tests::wait::wait_for;
@@ -192,6 +193,72 @@ async fn privileges_are_dropped_for_good_once_a_low_port_is_open() {
     let low = low.to_string();
     let said = refused(&user, &["--listen", &low.replace(":80", ":81")], None).await;
     assert!(said.contains("below 1024"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_without_privileges_needs_a_key_that_the_user_may_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pid = std::process::id().to_be_bytes();
+    let low = SocketAddr::from(([127, 84, pid[2], pid[3].clamp(1, 254)], 80));
+    let keys = Scratch::new("keys").unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (chain, key) = (keys.file("chain.pem"), keys.file("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let allow = |mode| {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(0o600);
+    let tls = port::free();
+    let setup = proxy::Setup {
+        listen: Some(low),
+        state: true,
+        upgrades: true,
+        config: format!(
+            "listen-tls = [\"{tls}\"]\n[[certificate]]\nchain = {chain:?}\nkey = {key:?}\n"
+        ),
+        flags: words(&["--source-password", PASSWORD, "--user", "nobody"]),
+        ..proxy::Setup::default()
+    };
+    let mut proxy = Proxy::with(setup).await.expect("this test needs root");
+    let source = noise(low, "/live.mp3", 85).await.unwrap();
+    let tap = Tap::open(low, "/live.mp3", &[]).await.unwrap();
+    tap.wait_more(RATE, SOON).await;
+    let first = proxy.id().unwrap();
+    let ids = of_all_threads(first, "Uid:");
+    assert_ne!(ids, [four(0)]);
+
+    let failed = format!("{:#}", proxy.upgrade().await.unwrap_err());
+    assert!(failed.contains("goes on as before"), "{failed}");
+    let log = proxy.log();
+    let why = log.lines().find(|line| {
+        line.contains(&key.display().to_string())
+            && line.contains("Permission denied")
+            && !line.contains("WARN")
+    });
+    assert!(why.is_some(), "{log}");
+    assert_eq!(proxy.id(), Some(first));
+    assert!(proxy.runs() && TcpStream::connect(tls).await.is_ok());
+    tap.wait_more(RATE, SOON).await;
+
+    allow(0o644);
+    let heir = proxy.upgrade().await.unwrap();
+    assert_ne!(heir, first);
+    for field in ["Uid:", "Gid:", "Groups:"] {
+        let all = of_all_threads(heir, field);
+        assert!(
+            all.len() == 1 && all != [four(0)] && all != ["0"],
+            "{field} {all:?}"
+        );
+    }
+    assert_eq!(of_all_threads(heir, "Uid:"), ids);
+    for field in ["CapEff:", "CapPrm:", "CapAmb:"] {
+        assert_eq!(of_all_threads(heir, field), ["0000000000000000"], "{field}");
+    }
+    assert!(TcpStream::connect(tls).await.is_ok());
+    assert_eq!(http::get(low, "/none", &[]).await.unwrap().head.status, 404);
+    tap.wait_more(RATE, SOON).await;
+    assert!(!source.ended() && find(&source.sent(), &tap.audio()).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
