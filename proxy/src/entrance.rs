@@ -4,6 +4,7 @@
 //! the head has said it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use icecast_ext_core::head::Version;
@@ -13,12 +14,19 @@ use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::figures::Limit;
+use crate::house;
 use crate::limits::{Connected, Limited, What};
 use crate::server::Server;
 use crate::stream::Stream;
 
 /// Peers that have too many connections are told so, but no more of them at a time: the others are just closed.
-static COURTESIES: Semaphore = Semaphore::const_new(256);
+const MAX_COURTESIES: u64 = 256;
+/// Nor more than a quarter of the descriptors that connections leave: whoever is turned away takes his time to go, and must not
+/// take what the upstream, the journal and further peers need.
+static COURTESIES: LazyLock<Semaphore> = LazyLock::new(|| {
+    let most = MAX_COURTESIES.min(house::spare() / 4).max(1);
+    Semaphore::new(usize::try_from(most).unwrap_or(1))
+});
 
 /// Why a peer is not let in.
 #[derive(Debug)]

@@ -20,6 +20,13 @@ pub(crate) fn descriptors() -> u64 {
     }
 }
 
+/// Descriptors that are left then.
+pub(crate) fn spare() -> u64 {
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(u64::MAX, |most| most / 8)
+}
+
 /// Until the server stops.
 pub(crate) async fn keep(server: Arc<Server>) {
     let mut tick = tokio::time::interval(LOOK);

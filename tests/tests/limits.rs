@@ -1,12 +1,14 @@
 //! What one address may take, and who may not connect at all: each bound is reached by one client, and nobody else notices.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use icecast_ext_tests::child::Scratch;
 use icecast_ext_tests::http::{self, Answer, Head, request};
-use icecast_ext_tests::stage::{RATE, Stage};
+use icecast_ext_tests::source::{Method, Source};
+use icecast_ext_tests::stage::{RATE, Stage, noise};
 use icecast_ext_tests::tap::Tap;
 use icecast_ext_tests::truth::find;
 use icecast_ext_tests::wait::wait_until;
@@ -253,6 +255,139 @@ async fn who_is_banned_at_icecast_is_banned_here_and_the_list_may_change() {
     assert!(
         nothing(client(67), stage.proxy.addr()).await,
         "the old list stays"
+    );
+    stage.unharmed().await;
+}
+
+/// A relay in front of a stage's Icecast.
+async fn beside(stage: &Stage, config: &str, wrap: &[&str]) -> proxy::Proxy {
+    let setup = proxy::Setup {
+        config: config.to_owned(),
+        wrap: wrap.iter().map(|word| (*word).to_owned()).collect(),
+        ..proxy::Setup::before(stage.icecast.addr())
+    };
+    proxy::Proxy::with(setup).await.expect("a relay")
+}
+
+/// One mount is served; the second plays all the same, or its source is refused where there is no upstream.
+async fn mounts(stage: &Stage) {
+    let relay = beside(stage, "[limits]\nmounts = 1\n", &[]).await;
+    let first = Tap::aware(relay.addr(), "/live.mp3").await.unwrap();
+    assert!(first.head.place().is_some(), "{:?}", first.head);
+    let second = Tap::aware(relay.addr(), "/other.mp3").await.unwrap();
+    assert_eq!(second.head.status, 200);
+    assert_eq!(second.head.get("Stream-Offset"), None);
+    second.wait_len(RATE, SOON).await;
+    first.wait_len(RATE, SOON).await;
+    assert!(relay.log().contains("(limits.mounts): tunnelled"));
+
+    let origin = proxy::Setup {
+        flags: vec!["--source-password".to_owned(), icecast::PASSWORD.to_owned()],
+        config: "[limits]\nmounts = 1\n".to_owned(),
+        ..proxy::Setup::default()
+    };
+    let origin = proxy::Proxy::with(origin).await.unwrap();
+    let _first = noise(origin.addr(), "/a.mp3", 3).await.unwrap();
+    let second = async || {
+        let (kind, password) = ("audio/mpeg", icecast::PASSWORD);
+        Source::open(origin.addr(), "/b.mp3", Method::Put, kind, password).await
+    };
+    let second = second().await.unwrap();
+    assert_eq!(second.head.status, 503, "{:?}", second.head);
+    assert!(retry_after(&second.head) > 0);
+    // The one that is there may come again, and is heard.
+    let heard = Tap::aware(origin.addr(), "/a.mp3").await.unwrap();
+    heard.wait_len(RATE / 2, SOON).await;
+}
+
+/// No descriptors are left: whoever comes is told, and whoever is there notices nothing.
+async fn descriptors(stage: &Stage) {
+    let config = "[limits]\nconnections-per-address = 0\njoins-per-second = 0\n";
+    let wrap = ["prlimit", "--nofile=256:256"];
+    let mut relay = beside(stage, config, &wrap).await;
+    let bystander = Tap::aware(relay.addr(), "/live.mp3").await.unwrap();
+    assert_eq!(bystander.head.status, 200);
+    let mut held = Vec::new();
+    let full = loop {
+        let tap = Tap::open(relay.addr(), "/live.mp3", &[]).await.unwrap();
+        if tap.head.status != 200 {
+            break tap;
+        }
+        held.push(tap);
+        assert!(held.len() < 256, "never full");
+    };
+    limited(&full.head, 503);
+    assert!(held.len() > 150, "{} were let in", held.len());
+    // Many who are turned away and do not go take nothing that others need: some are told, all are closed.
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(tokio::net::TcpStream::connect(relay.addr()).await.unwrap());
+    }
+    let start = Instant::now();
+    let _ = Tap::open(relay.addr(), "/live.mp3", &[]).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    bystander.wait_more(RATE, SOON).await;
+    drop(silent);
+    held.pop();
+    let again = wait_until("a place is free again", SOON, || async {
+        let tap = Tap::open(relay.addr(), "/live.mp3", &[]).await.ok()?;
+        (tap.head.status == 200).then_some(tap)
+    })
+    .await;
+    again.wait_len(RATE / 4, SOON).await;
+    for tap in held.iter().chain([&bystander]) {
+        assert_eq!(tap.ended(), None);
+    }
+    assert!(find(&stage.source.sent(), &bystander.audio()).is_some());
+    let log = relay.log();
+    assert!(log.contains("LimitNOFILE"), "{log}");
+    assert!(!log.contains("cannot accept"), "{log}");
+    assert!(relay.runs() && !log.contains("panicked"), "{log}");
+}
+
+/// Whoever is not on the list is not heard, until it changes.
+async fn allowed(stage: &Stage) {
+    let lists = Scratch::new("allowed").unwrap();
+    let allow = lists.file("allow.txt");
+    std::fs::write(&allow, "127.0.0.1\n127.0.0.44\n192.0.2.44\n").unwrap();
+    let config = format!("trusted-proxy = [\"{TRUSTED}\"]\nallow-ip = {allow:?}\n");
+    let relay = beside(stage, &config, &[]).await;
+    let answer = async |from, fields: &[(&str, &str)]| {
+        let tap = Tap::from(from, relay.addr(), "/live.mp3", fields).await;
+        tap.ok().map(|tap| tap.head.status)
+    };
+    assert_eq!(answer(client(44), &[]).await, Some(200));
+    assert_eq!(answer(client(45), &[]).await, None, "without a word");
+    let told = |address| [("X-Forwarded-For", address)];
+    assert_eq!(answer(TRUSTED, &told("192.0.2.44")).await, Some(200));
+    assert_eq!(answer(TRUSTED, &told("192.0.2.45")).await, Some(403));
+    std::fs::write(&allow, "127.0.0.1\n127.0.0.45\n").unwrap();
+    wait_until("the list is read again", SOON, || async {
+        (answer(client(45), &[]).await == Some(200)).then_some(())
+    })
+    .await;
+    assert_eq!(answer(client(44), &[]).await, None);
+    assert_eq!(answer(TRUSTED, &told("192.0.2.44")).await, Some(403));
+}
+
+/// The longest target that is taken, and one byte more.
+async fn targets(stage: &Stage) {
+    let long = |bytes: usize| format!("/live.mp3?{}", "x".repeat(bytes - "/live.mp3?".len()));
+    for (bytes, status) in [(3072, 200), (3073, 414)] {
+        let tap = Tap::open(stage.proxy.addr(), &long(bytes), &[]).await;
+        assert_eq!(tap.unwrap().head.status, status, "{bytes} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bounds_of_the_whole_server_are_told_and_harm_nobody_who_is_there() {
+    let stage = Stage::new().await.unwrap();
+    tokio::join!(
+        mounts(&stage),
+        descriptors(&stage),
+        allowed(&stage),
+        targets(&stage)
     );
     stage.unharmed().await;
 }
