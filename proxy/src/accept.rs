@@ -62,9 +62,7 @@ impl Server {
                         // Without its handshake a client that wants TLS could not read why.
                         Err(Shut::Limited(_)) if tls => continue,
                         Err(Shut::Limited(limited)) => {
-                            self.tasks.spawn(async move {
-                                entrance::turn_away(stream.into(), &limited).await
-                            });
+                            entrance::turn_away(&self.tasks, stream.into(), &limited);
                             continue;
                         }
                     };

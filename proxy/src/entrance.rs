@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use icecast_ext_core::head::Version;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::answer::Answer;
 use crate::caller::Caller;
@@ -111,11 +112,14 @@ impl Server {
     }
 }
 
-/// Says why, if there is time for it.
-pub(crate) async fn turn_away(stream: Stream, limited: &Limited) {
-    if let Ok(_courtesy) = COURTESIES.try_acquire() {
-        Answer::limited(limited)
-            .send(stream, Version::Http11, false)
-            .await;
-    }
+/// Says why, if not too many are just being told: else closed at once, so that its descriptor is free before the next is accepted.
+pub(crate) fn turn_away(tasks: &TaskTracker, stream: Stream, limited: &Limited) {
+    let Ok(courtesy) = COURTESIES.try_acquire() else {
+        return;
+    };
+    let answer = Answer::limited(limited);
+    tasks.spawn(async move {
+        answer.send(stream, Version::Http11, false).await;
+        drop(courtesy);
+    });
 }
