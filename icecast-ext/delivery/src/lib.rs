@@ -23,7 +23,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use icecast_ext_core::{address::{Epoch, Offset}, codec::Format};
-//! use icecast_ext_delivery::{Engine, MountConfig, RunStart};
+//! use icecast_ext_delivery::{Engine, EngineConfig, MountConfig, RunStart};
 //!
 //! # fn main() -> Result<(), icecast_ext_delivery::Error> {
 //! let engine = Engine::start(EngineConfig::default(), |ended| println!("{ended:?}"))?;
