@@ -147,22 +147,6 @@ pub const FAMILIES: &[Family] = &[
         why: "as above; a range alone is what others send, too",
     },
     Family {
-        name: "mpv without ICY",
-        shape: Shape {
-            range: Some(Span::Any),
-            icy: Some(false),
-            agent: Some("libmpv"),
-            ..ANY
-        },
-        needs: Some(Needs {
-            carrier: Carrier::Cookie,
-            reset: false,
-            containers: true,
-            counts_on: false,
-        }),
-        why: "ffmpeg's network code under a name of its own",
-    },
-    Family {
         name: "VLC",
         shape: Shape {
             range: Some(Span::Any),
