@@ -1,0 +1,15 @@
+//! streamripper.
+
+use super::{Family, HEARD, PLAIN, words};
+
+/// Writes one file and no tracks.
+pub const STREAMRIPPER: Family = Family {
+    name: "streamripper",
+    program: "streamripper",
+    version: &["-v"],
+    args: |wish| {
+        let dir = wish.dir.display().to_string();
+        words(&[wish.url, "-d", &dir, "-s", "-A", "-a", HEARD, "--quiet"])
+    },
+    ..PLAIN
+};

@@ -1,0 +1,259 @@
+//! A player behind a wire of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use icecast_ext_tests::chance::Chance;
+use icecast_ext_tests::cutter::{Cut, Cutter, How, Manners};
+use icecast_ext_tests::player::page::Page;
+use icecast_ext_tests::player::wire::{reached, stitch};
+use icecast_ext_tests::player::{Family, Player};
+use icecast_ext_tests::truth::{find, judge};
+
+use crate::case::{Case, planner};
+
+/// Bytes a second.
+pub(crate) const RATE: u64 = 16_000;
+/// The proxy is back before, and as a service manager would, the wire keeps its port open.
+const PATIENCE: Duration = Duration::from_secs(15);
+const KEEP: usize = 8 << 20;
+
+/// A browser with an element for each level.
+pub(crate) struct Tabs {
+    page: Page,
+    browser: std::sync::Mutex<Player>,
+}
+
+impl Tabs {
+    fn runs(&self) -> bool {
+        self.browser.lock().expect("no panic while held").runs()
+    }
+}
+
+/// Who hears.
+enum Ears {
+    File(Player),
+    Element(Arc<Tabs>, usize),
+}
+
+/// A player at work.
+pub(crate) struct Trial {
+    pub(crate) case: Case,
+    wire: Cutter,
+    ears: Ears,
+    /// Bytes of the stream that it must get to, once that is known.
+    goal: u64,
+}
+
+/// What has become of it.
+pub(crate) struct Line {
+    pub(crate) case: Case,
+    pub(crate) version: String,
+    pub(crate) cuts: Vec<Cut>,
+    pub(crate) outcome: String,
+    /// What the outcome does not say.
+    pub(crate) details: String,
+}
+
+pub(crate) const EXACT: &str = "exact";
+pub(crate) const TITLES: &str = "exact, titles right";
+pub(crate) const ON: &str = "plays on";
+
+/// A wire to the proxy, and what a player behind it is told to play.
+async fn lay(
+    case: Case,
+    proxy: std::net::SocketAddr,
+    chance: Chance,
+    killed: &Arc<AtomicBool>,
+) -> (Cutter, String) {
+    let planner = planner(case, chance, Arc::clone(killed));
+    let wire = Cutter::counted(&[proxy], planner).await.expect("a wire");
+    wire.behave(Manners {
+        patience: PATIENCE,
+        death: (!case.fin).then_some(How::Reset),
+        keep: KEEP,
+        settle: true,
+    });
+    let url = format!("http://{}{}", wire.front(0), case.level.mount());
+    (wire, url)
+}
+
+impl Trial {
+    /// One that writes a file.
+    pub(crate) async fn writer(
+        case: Case,
+        proxy: std::net::SocketAddr,
+        chance: Chance,
+        killed: &Arc<AtomicBool>,
+    ) -> Self {
+        let (wire, url) = lay(case, proxy, chance, killed).await;
+        let player = Player::start(case.family, &url, case.icy).expect(case.family.name);
+        Self {
+            case,
+            wire,
+            ears: Ears::File(player),
+            goal: 0,
+        }
+    }
+
+    /// A browser that plays all these at once.
+    pub(crate) async fn browser(
+        family: Family,
+        cases: [Case; 2],
+        proxy: std::net::SocketAddr,
+        chance: &mut Chance,
+        killed: &Arc<AtomicBool>,
+    ) -> Vec<Self> {
+        let mut wires = Vec::new();
+        let mut urls = Vec::new();
+        for case in cases {
+            let (wire, url) = lay(case, proxy, chance.fork(), killed).await;
+            wires.push((case, wire));
+            urls.push(url);
+        }
+        let page = Page::with(&urls).await.expect("a page");
+        let browser = Player::start(family, &page.url(), false).expect(family.name);
+        let tabs = Arc::new(Tabs {
+            page,
+            browser: browser.into(),
+        });
+        let trials = wires.into_iter().enumerate().map(|(i, (case, wire))| Self {
+            case,
+            wire,
+            ears: Ears::Element(Arc::clone(&tabs), i),
+            goal: 0,
+        });
+        trials.collect()
+    }
+
+    /// How often its wire was cut.
+    pub(crate) fn cuts(&self) -> usize {
+        self.wire.cuts().len()
+    }
+
+    /// Whether it has given up.
+    pub(crate) fn ended(&mut self) -> bool {
+        match &mut self.ears {
+            Ears::File(player) => !player.runs(),
+            Ears::Element(tabs, i) => !tabs.runs() || !complaints(&tabs.page, *i).is_empty(),
+        }
+    }
+
+    /// It has to get two seconds further than it has been sent by now.
+    pub(crate) fn set_goal(&mut self) {
+        self.goal = reached(&self.wire.passages()) + 2 * RATE;
+    }
+
+    /// Whether it has.
+    pub(crate) fn is_there(&self) -> bool {
+        let at = match &self.ears {
+            Ears::File(player) => player.len(),
+            Ears::Element(tabs, i) => (tabs.page.time(*i) * RATE as f64) as u64,
+        };
+        at >= self.goal
+    }
+
+    /// What it says of itself, for who looks for the reason of a failure.
+    fn output(&self) -> String {
+        match &self.ears {
+            Ears::File(player) => player.output(),
+            Ears::Element(tabs, i) => {
+                let told = tabs.page.told(*i);
+                told.iter().map(|told| format!("{told:?}\n")).collect()
+            }
+        }
+    }
+
+    /// Ends it, and compares what it has heard with what was sent.
+    pub(crate) fn judge(mut self, truth: &[u8]) -> Line {
+        let (there, ended) = (self.is_there(), self.ended());
+        if let Ears::File(player) = &mut self.ears {
+            player.stop();
+        }
+        let cuts = self.wire.cuts();
+        let passages = self.wire.passages();
+        let wrong = match &self.ears {
+            _ if ended => Some(format!("stops after {} cuts", cuts.len())),
+            _ if cuts.len() < crate::case::CUTS => Some(format!("stuck after {} cuts", cuts.len())),
+            _ if !there => Some("stuck after the last cut".to_owned()),
+            Ears::File(player) => {
+                wrong_file(truth, &player.heard(), self.case.icy, &player.titles())
+            }
+            Ears::Element(tabs, i) => wrong_times(&tabs.page, *i),
+        };
+        // With titles the wire carries more than the stream.
+        let wrong = wrong.or_else(|| {
+            let stitched = stitch(&passages);
+            let sound = self.case.icy || find(truth, &stitched.bytes).is_some();
+            (!sound || !stitched.faults.is_empty())
+                .then(|| format!("wrong on the wire: {:?}", stitched.faults))
+        });
+        let right = match &self.ears {
+            Ears::Element(..) => ON,
+            Ears::File(_) if self.case.icy => TITLES,
+            Ears::File(_) => EXACT,
+        };
+        let mut details = String::new();
+        if wrong.is_some() {
+            for passage in &passages {
+                details.push_str(&format!(
+                    "{} → {}\n{} bytes of body, {} not taken, {:?}\n\n",
+                    passage.request.trim_end(),
+                    passage.answer.trim_end(),
+                    passage.body,
+                    passage.unsent,
+                    passage.ending
+                ));
+            }
+            details.push_str(&tail(&self.output()));
+        }
+        Line {
+            case: self.case,
+            version: self.case.family.version(),
+            cuts,
+            outcome: wrong.unwrap_or_else(|| right.to_owned()),
+            details,
+        }
+    }
+}
+
+fn wrong_file(truth: &[u8], heard: &[u8], icy: bool, titles: &[String]) -> Option<String> {
+    if find(truth, heard).is_none() {
+        let start = find(truth, &heard[..heard.len().min(256)]);
+        let verdict = start.map(|start| judge(truth, start, heard));
+        return Some(format!(
+            "not what was sent: {verdict:?} of {} bytes",
+            heard.len()
+        ));
+    }
+    if !icy {
+        return None;
+    }
+    let numbers: Vec<u32> = titles
+        .iter()
+        .filter_map(|title| title.strip_prefix("Title ")?.parse().ok())
+        .collect();
+    let right = numbers.len() == titles.len()
+        && numbers.len() > 5
+        && numbers.windows(2).all(|two| two[0] + 1 == two[1]);
+    (!right).then(|| format!("titles: {titles:?}"))
+}
+
+/// Nothing is played twice, and no event says that anything was wrong.
+fn wrong_times(page: &Page, element: usize) -> Option<String> {
+    let told = page.told(element);
+    let back = told.windows(2).find(|two| two[1].time < two[0].time);
+    back.map(|two| format!("plays backwards: {two:?}"))
+}
+
+fn complaints(page: &Page, element: usize) -> Vec<String> {
+    let told = page.told(element).into_iter();
+    let bad = told.filter(|told| ["error", "ended", "refused"].contains(&told.event.as_str()));
+    bad.map(|told| format!("{told:?}")).collect()
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
