@@ -96,6 +96,12 @@ impl Family {
         !there
     }
 
+    /// Whether it shows a [`page`], and writes no file.
+    #[must_use]
+    pub fn browses(&self) -> bool {
+        [chromium::CHROMIUM.program, firefox::FIREFOX.program].contains(&self.program)
+    }
+
     /// Its version, in its own words.
     #[must_use]
     pub fn version(&self) -> String {

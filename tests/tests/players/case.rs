@@ -55,6 +55,13 @@ pub(crate) struct Case {
     pub(crate) fin: bool,
 }
 
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let titles = if self.icy { " with titles" } else { "" };
+        write!(f, "{} at {}{titles}", self.family.name, self.level.name())
+    }
+}
+
 /// Those that write what they hear.
 pub(crate) fn writers() -> Vec<Case> {
     // The last: whether they ask for titles if they may, and survive a FIN without a length.
@@ -111,6 +118,8 @@ pub(crate) fn planner(
         };
         let at = match made % 3 {
             1 if case.icy => At::Block(chance.bits()),
+            // A browser that has not begun to play takes the end of what it has for an error of the file.
+            _ if made == 0 && case.family.browses() => At::Body(chance.range(90_000, 100_000)),
             _ => At::Body(chance.range(5_000, 40_000)),
         };
         let how = if case.fin && made % 2 == 0 {

@@ -15,7 +15,7 @@ use crate::table::{essence, shown, table};
 use crate::trial::{EXACT, ON, TITLES, Trial};
 
 /// Nine cuts at two seconds each, and a machine that starts two browsers meanwhile.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(40);
 
 /// Until each of them is there or has given up; who is neither in time is told by the outcome.
 async fn wait(trials: &mut [Trial], is_there: impl Fn(&Trial) -> bool) {
@@ -29,6 +29,11 @@ async fn wait(trials: &mut [Trial], is_there: impl Fn(&Trial) -> bool) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for trial in trials.iter_mut() {
+        if !is_there(trial) && !trial.ended() {
+            eprintln!("not in {LONG:?}: {}", trial.case);
+        }
     }
 }
 
@@ -95,6 +100,8 @@ async fn each_player_comes_back_ten_times_to_the_exact_byte() {
     }
     wait(&mut trials, Trial::is_there).await;
     titles.abort();
+    trials.iter_mut().for_each(Trial::look);
+    trials.iter_mut().for_each(Trial::stop);
 
     let mut lines = Vec::new();
     let mut truth = Vec::new();
@@ -115,12 +122,8 @@ async fn each_player_comes_back_ten_times_to_the_exact_byte() {
     let mut bad = Vec::new();
     for line in &lines {
         if ![EXACT, TITLES, ON].contains(&line.outcome.as_str()) {
-            let name = line.case.family.name;
-            eprintln!(
-                "--- {name} at {:?}, icy {}\n{}",
-                line.case.level, line.case.icy, line.details
-            );
-            bad.push(format!("{name}: {}", line.outcome));
+            eprintln!("--- {}\n{}", line.case, line.details);
+            bad.push(format!("{}: {}", line.case, line.outcome));
         }
     }
     assert!(bad.is_empty(), "{bad:#?}\n{}", proxy.log());

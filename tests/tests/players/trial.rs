@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use icecast_ext_tests::chance::Chance;
-use icecast_ext_tests::cutter::{Cut, Cutter, How, Manners};
+use icecast_ext_tests::cutter::{Cut, Cutter, How, Manners, Passage};
 use icecast_ext_tests::player::page::Page;
 use icecast_ext_tests::player::wire::{reached, stitch};
 use icecast_ext_tests::player::{Family, Player};
-use icecast_ext_tests::truth::{find, judge};
+use icecast_ext_tests::truth::{find, first_difference};
 
 use crate::case::{Case, planner};
 
@@ -44,6 +44,8 @@ pub(crate) struct Trial {
     ears: Ears,
     /// Bytes of the stream that it must get to, once that is known.
     goal: u64,
+    gave_up: bool,
+    passages: Vec<Passage>,
 }
 
 /// What has become of it.
@@ -94,6 +96,8 @@ impl Trial {
             wire,
             ears: Ears::File(player),
             goal: 0,
+            gave_up: false,
+            passages: Vec::new(),
         }
     }
 
@@ -123,6 +127,8 @@ impl Trial {
             wire,
             ears: Ears::Element(Arc::clone(&tabs), i),
             goal: 0,
+            gave_up: false,
+            passages: Vec::new(),
         });
         trials.collect()
     }
@@ -165,16 +171,27 @@ impl Trial {
         }
     }
 
-    /// Ends it, and compares what it has heard with what was sent.
-    pub(crate) fn judge(mut self, truth: &[u8]) -> Line {
-        let (there, ended) = (self.is_there(), self.ended());
-        if let Ears::File(player) = &mut self.ears {
-            player.stop();
+    /// Notes how it is, before anybody is stopped: a browser is several of them.
+    pub(crate) fn look(&mut self) {
+        self.gave_up = self.ended();
+        self.passages = self.wire.passages();
+    }
+
+    /// Ends it: what it has heard until now is what counts.
+    pub(crate) fn stop(&mut self) {
+        match &mut self.ears {
+            Ears::File(player) => player.stop(),
+            Ears::Element(tabs, _) => tabs.browser.lock().expect("no panic while held").stop(),
         }
+    }
+
+    /// Compares what it has heard with what was sent, once it has been stopped.
+    pub(crate) fn judge(self, truth: &[u8]) -> Line {
+        let there = self.is_there();
         let cuts = self.wire.cuts();
-        let passages = self.wire.passages();
+        let passages = &self.passages;
         let wrong = match &self.ears {
-            _ if ended => Some(format!("stops after {} cuts", cuts.len())),
+            _ if self.gave_up => Some(format!("stops after {} cuts", cuts.len())),
             _ if cuts.len() < crate::case::CUTS => Some(format!("stuck after {} cuts", cuts.len())),
             _ if !there => Some("stuck after the last cut".to_owned()),
             Ears::File(player) => {
@@ -184,7 +201,7 @@ impl Trial {
         };
         // With titles the wire carries more than the stream.
         let wrong = wrong.or_else(|| {
-            let stitched = stitch(&passages);
+            let stitched = stitch(passages);
             let sound = self.case.icy || find(truth, &stitched.bytes).is_some();
             (!sound || !stitched.faults.is_empty())
                 .then(|| format!("wrong on the wire: {:?}", stitched.faults))
@@ -196,7 +213,7 @@ impl Trial {
         };
         let mut details = String::new();
         if wrong.is_some() {
-            for passage in &passages {
+            for passage in passages {
                 details.push_str(&format!(
                     "{} → {}\n{} bytes of body, {} not taken, {:?}\n\n",
                     passage.request.trim_end(),
@@ -221,11 +238,11 @@ impl Trial {
 fn wrong_file(truth: &[u8], heard: &[u8], icy: bool, titles: &[String]) -> Option<String> {
     if find(truth, heard).is_none() {
         let start = find(truth, &heard[..heard.len().min(256)]);
-        let verdict = start.map(|start| judge(truth, start, heard));
-        return Some(format!(
-            "not what was sent: {verdict:?} of {} bytes",
-            heard.len()
-        ));
+        let same = start.map(|start| first_difference(&truth[start..], heard));
+        return Some(match same {
+            Some(same) => format!("wrong after {same} of {} bytes", heard.len()),
+            None => format!("{} bytes that were not sent", heard.len()),
+        });
     }
     if !icy {
         return None;
