@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
-use icecast_ext_core::field::From;
 use icecast_ext_core::head::{Method, Request};
 use tokio::net::TcpStream;
 
@@ -16,12 +15,13 @@ use crate::caller::Caller;
 use crate::connection::{self, Connection};
 use crate::entrance::{self, Shut};
 use crate::limits::Connected;
+use crate::listener::{self, Wanted};
 use crate::overlay::{Ask, Subject};
-use crate::route::{Judged, Route};
+use crate::route::Route;
 use crate::server::Server;
 use crate::sockets::Open;
 use crate::stream::Stream;
-use crate::{listener, origin, overlay, tls, tunnel};
+use crate::{origin, overlay, tls, tunnel};
 
 /// How a connection came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,49 +134,48 @@ impl Server {
         };
         let config = self.config();
         let caller = Caller::new(&config, connection.peer, &request);
-        let Judged {
-            target,
-            asked,
-            onward,
-        } = match self.judge(&request) {
+        let judged = match self.judge(&request) {
             Ok(judged) => judged,
             Err(answer) => return self.refuse(connection, &request, &caller, &answer).await,
         };
+        let (target, wanted) = (&judged.target, Wanted::from(&judged));
         if way == Way::Kin {
             // The process before, for those whom it could not hand over. They were let in there.
             if let Some(station) = self.stations.get(&target.path) {
                 let permit = admission::Permit::free(self.door.clone());
-                listener::serve(self, &station, connection, &request, &caller, asked, permit).await;
+                listener::serve(
+                    self, &station, connection, &request, &caller, wanted, permit,
+                )
+                .await;
             }
             return;
         }
-        let resumes = asked.is_some_and(|asked| matches!(asked.from, From::At(_)));
-        if let Err(answer) = self.let_ask(&mut connection, &caller, resumes) {
+        if let Err(answer) = self.let_ask(&mut connection, &caller, judged.resumes()) {
             return self.reply(connection, &request, &caller, &answer).await;
         }
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
-            return origin::serve(self, connection, &request, &caller, length, &target).await;
+            return origin::serve(self, connection, &request, &caller, length, target).await;
         }
         let path = request.target.split('?').next().unwrap_or_default();
-        let onward = match onward {
+        let onward = match &judged.onward {
             None => request.target.to_owned(),
             Some(Some(rest)) => format!("{path}?{rest}"),
             Some(None) => path.to_owned(),
         };
-        match self.route(&request, &target.path, asked).await {
-            Route::Listener(station, mode, resume) => {
+        match self.route(&request, &judged).await {
+            Route::Listener(station, mode) => {
                 let asking = Asking {
                     request: &request,
                     target: &onward,
                     caller: &caller,
-                    resume,
+                    resume: judged.asked,
                 };
                 let admitted = admission::admit(self, &station, mode, connection, &asking).await;
                 let Some((connection, permit)) = admitted else {
                     return;
                 };
                 listener::serve(
-                    self, &station, connection, &request, &caller, resume, permit,
+                    self, &station, connection, &request, &caller, wanted, permit,
                 )
                 .await;
             }
@@ -190,7 +189,7 @@ impl Server {
                         server: self,
                         upstream,
                         request: &request,
-                        target: &target,
+                        target,
                         caller: &caller,
                         secure: matches!(connection.stream, Stream::Tls(_)),
                     };

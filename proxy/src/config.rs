@@ -13,9 +13,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use icecast_ext_core::stock::Level;
 use ipnet::IpNet;
 
-pub use options::{Admission, CertificateFiles, LimitsTable, MountTable, Options};
+pub use options::{Admission, CertificateFiles, LimitsTable, MountTable, Options, StockPlayers};
 use problem::Findings;
 pub use problem::{Place, Problem, Problems};
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub window: Duration,
     /// Bytes before the edge at which a live join starts.
     pub burst: u64,
+    /// What players get that know nothing of this protocol.
+    pub stock_players: Level,
     /// Between two sends to a listener.
     pub tick: Duration,
     /// Base URLs of other relays, without a trailing slash.
@@ -139,6 +142,8 @@ pub struct MountOptions {
     pub window: Option<Duration>,
     /// Instead of the one for all, bytes.
     pub burst: Option<u64>,
+    /// Instead of the one for all.
+    pub stock_players: Option<Level>,
 }
 
 /// What strangers may take; zero is no limit.
@@ -200,8 +205,15 @@ impl Config {
             max_listener_duration: None,
             window: None,
             burst: None,
+            stock_players: None,
         };
         self.mounts.get(path).unwrap_or(&DEFAULT)
+    }
+
+    /// What players of a mount get that know nothing of this protocol.
+    #[must_use]
+    pub fn level(&self, path: &str) -> Level {
+        self.mount(path).stock_players.unwrap_or(self.stock_players)
     }
 
     /// Whether `X-Forwarded-For` of this peer is believed.

@@ -94,7 +94,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 
 /// The whole play. Whoever drops it ends every process that it started.
 async fn play(options: &Options, board: &Shared) -> anyhow::Result<Verdict> {
-    let seed = crate::random()?;
+    let seed: [u8; 16] = crate::random()?;
     let logs = options.logs.as_deref();
     let password: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     let serve = |index, address, arguments: Vec<String>| {

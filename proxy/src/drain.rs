@@ -19,7 +19,7 @@ impl Server {
         notify::stopping(time);
         self.accepting.cancel();
         self.doors.close();
-        self.engine.retire();
+        self.engine.retire(false);
         tokio::select! {
             () = self.emptied(time) => {}
             () = at_once => tracing::warn!("stopping at once"),

@@ -33,6 +33,7 @@ mod listener;
 mod notify;
 mod origin;
 mod overlay;
+mod pace;
 mod privileges;
 pub mod propose;
 mod pull;
@@ -53,8 +54,8 @@ use icecast_ext_core::address::{Epoch, Session};
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("icecast-ext/", env!("CARGO_PKG_VERSION"));
 
-fn random() -> std::io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
+fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
     Ok(bytes)
 }
@@ -69,11 +70,6 @@ fn random_session() -> std::io::Result<Session> {
 
 /// A name for `Via` that no other process has.
 fn random_id() -> std::io::Result<String> {
-    let bytes = random()?;
-    Ok(format!(
-        "icx-{:016x}",
-        u64::from_be_bytes([
-            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]
-        ])
-    ))
+    let bytes: [u8; 8] = random()?;
+    Ok(format!("icx-{:016x}", u64::from_be_bytes(bytes)))
 }

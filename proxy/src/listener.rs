@@ -1,30 +1,35 @@
 //! A listener: where its answer starts, the answer's head, and over to the delivery loops.
 
+mod head;
+mod start;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::Position;
-use icecast_ext_core::codec::Format;
-use icecast_ext_core::field::{From, Resume, StreamOffset, encode_duplicates};
-use icecast_ext_core::frame::MEDIA_TYPE;
-use icecast_ext_core::head::{Method, Request, encode_path};
+use icecast_ext_core::field::{From, Resume};
+use icecast_ext_core::head::{Method, Request};
 use icecast_ext_core::plan::Cursor;
-use icecast_ext_core::resume::{HOLD, Kind as Began, Refusal, Start};
+use icecast_ext_core::range::ContentRange;
+use icecast_ext_core::resume::{Kind as Began, Refusal, Start};
+use icecast_ext_core::stock::{self, Ask, Reply, TOTAL};
 use icecast_ext_delivery::{Admission, Kind};
-use tokio::time::Instant;
 
 use crate::admission::Permit;
-use crate::answer::{Answer, CORS, date, version};
+use crate::answer::{Answer, CORS};
 use crate::audience::{Joining, Places};
 use crate::caller::Caller;
 use crate::connection::Connection;
-use crate::figures::Limit;
 use crate::limits::{Limited, Seat};
 use crate::overlay;
+use crate::route::Judged;
 use crate::server::Server;
 use crate::station::{Station, Supply};
+
+use head::Head;
+pub(crate) use head::accepts_feed;
 
 /// Bytes between two ICY blocks, as Icecast has it.
 const METAINT: NonZeroU32 = NonZeroU32::new(16_000).expect("not zero");
@@ -47,15 +52,41 @@ enum Tier {
     Feed,
 }
 
+/// Where a request wants to start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    asked: Option<Resume>,
+    stock: Option<&'a Ask>,
+}
+
+impl<'a> std::convert::From<&'a Judged<'_>> for Wanted<'a> {
+    fn from(judged: &'a Judged<'_>) -> Self {
+        Self {
+            asked: judged.asked,
+            stock: judged.stock.as_ref(),
+        }
+    }
+}
+
+/// What a listener is sent.
+struct Body {
+    start: Start,
+    cursor: Cursor,
+    kind: Kind,
+    /// The upstream's fields.
+    lines: Bytes,
+    metaint: Option<NonZeroU32>,
+    /// Of a player that may resume.
+    stock: Option<stock::Stream>,
+}
+
 impl Station {
-    /// What this request is to be told of the supply: `Live` if it is to be served.
-    pub(crate) async fn admits(&self, asked: Option<&Resume>) -> Supply {
+    /// What a request is to be told of the supply: `Live` if it is to be served. `known`: it has heard one of our epochs, and is
+    /// served from what is held, come what may.
+    pub(crate) async fn admits(&self, known: bool) -> Supply {
         let settled = tokio::time::timeout(FIRST_BYTES, self.settled())
             .await
             .unwrap_or(Supply::Starting);
-        // Whoever has heard this epoch is served from what is held, come what may.
-        let known =
-            matches!(asked.map(|asked| asked.from), Some(From::At(at)) if self.knows(at.epoch));
         match settled {
             Supply::Lost(since)
                 if known || (since.elapsed() < FRESHLY_LOST && self.mount.window().is_some()) =>
@@ -75,13 +106,13 @@ pub(crate) async fn serve(
     connection: Connection,
     request: &Request<'_>,
     caller: &Caller,
-    asked: Option<Resume>,
+    wanted: Wanted<'_>,
     permit: Permit,
 ) {
-    let resume = asked.unwrap_or(Resume::LIVE);
+    let resume = wanted.asked.unwrap_or(Resume::LIVE);
     if request.method == Method::Options {
         return server
-            .reply(connection, request, caller, &preflight())
+            .reply(connection, request, caller, &head::preflight())
             .await;
     }
     let tier = if accepts_feed(request) {
@@ -97,17 +128,20 @@ pub(crate) async fn serve(
     {
         seat = server.audience.take_seat(&station.path, session);
     }
-    let start = match decide(server, station, tier, asked).await {
-        Ok(start) => start,
-        Err(refusal) => {
-            station.figures.refused.one();
-            tracing::info!(peer = %connection.peer, mount = station.path, from = ?resume.from, %refusal, "refused");
-            let answer = match refusal {
-                Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
-                refusal => Answer::precondition(refusal, station.mount.window()),
-            };
-            return server.reply(connection, request, caller, &answer).await;
-        }
+    let decided = match wanted.stock {
+        Some(ask) => for_player(server, station, caller, ask).await,
+        None => for_listener(server, station, request, tier, wanted.asked).await,
+    };
+    let Body {
+        start,
+        cursor,
+        kind,
+        lines,
+        metaint,
+        stock,
+    } = match decided {
+        Ok(body) => body,
+        Err(answer) => return server.reply(connection, request, caller, &answer).await,
     };
     if request.method == Method::Get
         && !permit.is_kin()
@@ -121,16 +155,17 @@ pub(crate) async fn serve(
         Tier::Aware if request.method != Method::Head => crate::random_session().ok(),
         _ => None,
     };
-    let (format, lines) = station.run_at(start.at);
-    let icy = tier != Tier::Feed
-        && has_icy(format)
-        && request
-            .field("Icy-MetaData")
-            .is_some_and(|value| value.trim_ascii() == b"1");
     let mut offset = start.field();
     offset.session = session;
-    let metaint = icy.then_some(METAINT);
-    let mut bytes = head(server, station, request, tier, &offset, metaint, &lines);
+    let fields = stock.as_ref().map(stock::Stream::fields);
+    let head = Head {
+        status: stock.as_ref().map_or(200, stock::Stream::status),
+        offset,
+        metaint,
+        lines: (tier != Tier::Feed).then_some(&lines),
+        stock: wanted.stock.zip(fields),
+    };
+    let mut bytes = head.encode(server, station, request);
     if request.method == Method::Head {
         let mut stream = connection.stream;
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await;
@@ -139,12 +174,6 @@ pub(crate) async fn serve(
     }
     bytes.extend_from_slice(&start.prelude);
     let aware = tier == Tier::Aware;
-    let continues = format.continues_across_splice();
-    let cursor = match tier {
-        Tier::Feed => Cursor::feed(start.at),
-        _ if icy => Cursor::icy(start.at, METAINT, aware, continues),
-        _ => Cursor::plain(start.at, aware, continues),
-    };
     // Listeners are handed over all at once: either this one is among them, or its request is.
     let hold = server.gate.hold().await;
     let connection = match hold {
@@ -155,15 +184,11 @@ pub(crate) async fn serve(
         },
     };
     let (began, lost) = began(start.kind);
-    tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, began, at = %start.at, lost, "listener");
+    let player = wanted.stock.map(Ask::family);
+    tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, player, began, at = %start.at, lost, "listener");
     let socket = match connection.stream.into_socket() {
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "a listener's socket was lost"),
-    };
-    let kind = match tier {
-        Tier::Feed => Kind::Feed,
-        _ if icy => Kind::Icy,
-        _ => Kind::Plain,
     };
     station.figures.admitted(caller, kind, aware, &start);
     let id = server.audience.admitted(Joining {
@@ -199,6 +224,102 @@ pub(crate) async fn serve(
     }
 }
 
+/// The body of a listener that says where it wants to start, or says nothing.
+async fn for_listener(
+    server: &Server,
+    station: &Station,
+    request: &Request<'_>,
+    tier: Tier,
+    asked: Option<Resume>,
+) -> Result<Body, Answer> {
+    let start = start::of_listener(server, station, tier, asked).await;
+    let start = start.map_err(|refusal| refuse(station, asked, refusal))?;
+    let (format, lines) = station.run_at(start.at);
+    let icy = tier != Tier::Feed
+        && !format.has_preludes()
+        && request
+            .field("Icy-MetaData")
+            .is_some_and(|value| value.trim_ascii() == b"1");
+    let (aware, continues) = (tier == Tier::Aware, format.continues_across_splice());
+    let (kind, cursor) = match tier {
+        Tier::Feed => (Kind::Feed, Cursor::feed(start.at)),
+        _ if icy => (Kind::Icy, Cursor::icy(start.at, METAINT, aware, continues)),
+        _ => (Kind::Plain, Cursor::plain(start.at, aware, continues)),
+    };
+    Ok(Body {
+        metaint: icy.then_some(METAINT),
+        start,
+        cursor,
+        kind,
+        lines,
+        stock: None,
+    })
+}
+
+/// The body of a player that may resume; or whatever else it is answered.
+async fn for_player(
+    server: &Server,
+    station: &Station,
+    caller: &Caller,
+    ask: &Ask,
+) -> Result<Body, Answer> {
+    let reply = start::of_player(server, station, caller.address, ask).await;
+    match reply.map_err(|refusal| refuse(station, None, refusal))? {
+        Reply::Stream(stream) => Ok(Body {
+            start: stream.start.clone(),
+            cursor: stream.cursor,
+            kind: match stream.anchor.metaint {
+                Some(_) => Kind::Icy,
+                None => Kind::Plain,
+            },
+            lines: station.run_at(stream.start.at).1,
+            metaint: stream.metaint,
+            stock: Some(stream),
+        }),
+        Reply::Redirect { location, lost } => {
+            if let Some(start) = &lost {
+                let (_, lost) = began(start.kind);
+                tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, player = ask.family(), at = %start.at, lost, "a player without a place that is known here begins live");
+                station.figures.admitted(caller, Kind::Plain, false, start);
+            }
+            let mut answer = Answer::new(302, format!("{location}\n"))
+                .field("Location", location)
+                .field("Cache-Control", "no-cache, no-store");
+            for (name, value) in CORS {
+                answer = answer.field(name, value);
+            }
+            Err(answer)
+        }
+        Reply::Tail { first, last } => {
+            let (last, total) = (last.min(TOTAL - 1), Some(TOTAL));
+            let range = ContentRange::Bytes { first, last, total };
+            let length = usize::try_from(last - first + 1).unwrap_or_default();
+            let kind = station.says("Content-Type").unwrap_or_default();
+            Err(Answer::new(206, "\0".repeat(length))
+                .content_type(&String::from_utf8_lossy(&kind))
+                .field("Accept-Ranges", "bytes")
+                .field("Content-Range", range.to_string())
+                .field("Cache-Control", "no-cache, no-store"))
+        }
+        Reply::Beyond => {
+            let range = ContentRange::Unsatisfied { total: TOTAL };
+            let why = format!("a stream has no byte beyond {TOTAL}\n");
+            Err(Answer::new(416, why).field("Content-Range", range.to_string()))
+        }
+    }
+}
+
+/// No start: what the listener is told.
+fn refuse(station: &Station, asked: Option<Resume>, refusal: Refusal) -> Answer {
+    station.figures.refused.one();
+    let from = asked.map(|asked| asked.from);
+    tracing::info!(mount = station.path, ?from, %refusal, "refused");
+    match refusal {
+        Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
+        refusal => Answer::precondition(refusal, station.mount.window()),
+    }
+}
+
 /// Room for one more, unless it has it already; and for what it has to catch up with.
 fn take_room(
     server: &Server,
@@ -226,112 +347,4 @@ fn began(kind: Began) -> (&'static str, Option<u64>) {
         Began::Spliced => ("resume over a splice", None),
         Began::Miss { lost } => ("miss", lost),
     }
-}
-
-/// Where the answer starts; a position that is nearly there is waited for (R-AHEAD-1), by no more than [`MAX_HELD`]
-/// requests at a time (R-SEC-2).
-async fn decide(
-    server: &Server,
-    station: &Station,
-    tier: Tier,
-    asked: Option<Resume>,
-) -> Result<Start, Refusal> {
-    let decision = || match tier {
-        Tier::Feed => station.mount.start_feed(asked.as_ref()),
-        _ => station.mount.start(&asked.unwrap_or(Resume::LIVE)),
-    };
-    let first = decision();
-    if !matches!(first, Err(Refusal::Soon { .. } | Refusal::Empty)) {
-        return first;
-    }
-    let Ok(_place) = server.held.try_acquire() else {
-        server.figures.limited(Limit::Held);
-        return Err(Refusal::Empty);
-    };
-    let deadline = Instant::now() + HOLD;
-    loop {
-        tokio::time::sleep(station.mount.config().tick / 2).await;
-        match decision() {
-            Err(Refusal::Soon { .. } | Refusal::Empty) if Instant::now() < deadline => {}
-            decided => return decided,
-        }
-    }
-}
-
-fn accepts_feed(request: &Request<'_>) -> bool {
-    let accept = request.field("Accept").unwrap_or_default();
-    String::from_utf8_lossy(&accept).split(',').any(|member| {
-        member
-            .split(';')
-            .next()
-            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MEDIA_TYPE))
-    })
-}
-
-/// The head of a 200: the upstream's fields, and ours.
-fn head(
-    server: &Server,
-    station: &Station,
-    request: &Request<'_>,
-    tier: Tier,
-    offset: &StreamOffset,
-    metaint: Option<NonZeroU32>,
-    lines: &[u8],
-) -> Vec<u8> {
-    let mut head = format!(
-        "{} 200 OK\r\nDate: {}\r\nConnection: close\r\nCache-Control: no-cache, no-store\r\n",
-        version(request.version),
-        date()
-    )
-    .into_bytes();
-    if tier == Tier::Feed {
-        head.extend_from_slice(format!("Content-Type: {MEDIA_TYPE}\r\n").as_bytes());
-    } else {
-        head.extend_from_slice(lines);
-    }
-    let mut field =
-        |name: &str, value: &str| head.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-    for (name, value) in CORS {
-        field(name, value);
-    }
-    if let Some(metaint) = metaint {
-        field("icy-metaint", &metaint.to_string());
-    }
-    field("Stream-Offset", &offset.encode());
-    if let Some(window) = station.mount.window() {
-        field("Stream-Window", &window.encode());
-    }
-    let config = server.config();
-    if !config.relays.is_empty() {
-        let path = encode_path(&station.path);
-        let links: Vec<String> = config
-            .relays
-            .iter()
-            .map(|base| format!("{base}{path}"))
-            .collect();
-        field("Link", &encode_duplicates(links.iter().map(String::as_str)));
-    }
-    head.extend_from_slice(b"\r\n");
-    head
-}
-
-/// Formats whose servers offer metadata in blocks: those that have no place for it themselves.
-fn has_icy(format: Format) -> bool {
-    !matches!(format, Format::Ogg | Format::Webm)
-}
-
-/// OPTIONS on a mount: what a page on another origin may send (R-HTTP-4).
-fn preflight() -> Answer {
-    let mut answer = Answer::new(204, "")
-        .field("Allow", "GET, HEAD, OPTIONS")
-        .field("Access-Control-Allow-Methods", "GET, HEAD")
-        .field(
-            "Access-Control-Allow-Headers",
-            "Resume-Offset, Icy-MetaData, Range",
-        )
-        .field("Access-Control-Max-Age", "86400");
-    for (name, value) in CORS {
-        answer = answer.field(name, value);
-    }
-    answer
 }

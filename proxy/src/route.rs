@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use icecast_ext_core::field::{RESUME_OFFSET, Resume};
+use icecast_ext_core::address::Epoch;
+use icecast_ext_core::field::{From, RESUME_OFFSET, Resume};
 use icecast_ext_core::head::{Method, Request, Target};
+use icecast_ext_core::stock::{self, Ask};
 
 use crate::admission;
 use crate::answer::Answer;
 use crate::config::Admission as Mode;
 use crate::figures::Limit;
+use crate::listener::accepts_feed;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::{Listed, Origin, STATS, UpstreamError};
@@ -21,14 +24,34 @@ pub(crate) struct Judged<'a> {
     pub(crate) target: Target<'a>,
     /// By field, or by query.
     pub(crate) asked: Option<Resume>,
+    /// Of a player that knows nothing of us, and may resume.
+    pub(crate) stock: Option<Ask>,
     /// If the query held something of ours: the rest of it.
     pub(crate) onward: Option<Option<String>>,
+}
+
+impl Judged<'_> {
+    /// What it says that it has heard of.
+    fn epochs(&self) -> impl Iterator<Item = Epoch> {
+        let asked = self.asked.and_then(|asked| match asked.from {
+            From::At(at) => Some(at.epoch),
+            From::Live | From::Shift(_) => None,
+        });
+        let stock = self.stock.iter().flat_map(Ask::epochs);
+        asked.into_iter().chain(stock)
+    }
+
+    /// It has bytes already.
+    pub(crate) fn resumes(&self) -> bool {
+        let aware = matches!(self.asked.map(|asked| asked.from), Some(From::At(_)));
+        aware || self.stock.as_ref().is_some_and(Ask::resumes)
+    }
 }
 
 /// Whose request it is.
 pub(crate) enum Route {
     /// A mount that we serve.
-    Listener(Arc<Station>, Mode, Option<Resume>),
+    Listener(Arc<Station>, Mode),
     /// The upstream's.
     Tunnel,
     /// Answered at once.
@@ -59,10 +82,22 @@ impl Server {
         let field = request.field(RESUME_OFFSET);
         let field = field.map(|value| Resume::parse(&value)).transpose();
         let field = field.map_err(|error| malformed(&error))?;
+        let asked = field.or(query);
+        let aware = matches!(asked.map(|asked| asked.from), Some(From::At(_))) || field.is_some();
+        let listens = matches!(request.method, Method::Get | Method::Head);
+        let stock = (listens && !aware && !accepts_feed(request)).then(|| {
+            let level = self.config().level(&target.path);
+            Ask::of(request, &target, level, asked.unwrap_or(Resume::LIVE))
+        });
+        let rest = rest.as_deref().and_then(stock::query_without);
+        let ours = target
+            .query
+            .is_some_and(|query| rest.as_deref() != Some(query));
         Ok(Judged {
+            onward: ours.then_some(rest),
+            stock: stock.flatten(),
             target,
-            asked: field.or(query),
-            onward: query.map(|_| rest),
+            asked,
         })
     }
 
@@ -76,9 +111,9 @@ impl Server {
     pub(crate) async fn route(
         self: &Arc<Self>,
         request: &Request<'_>,
-        path: &str,
-        asked: Option<Resume>,
+        judged: &Judged<'_>,
     ) -> Route {
+        let path = &judged.target.path;
         if !matches!(request.method, Method::Get | Method::Head | Method::Options) {
             return if self.upstream.is_some() {
                 Route::Tunnel
@@ -104,17 +139,17 @@ impl Server {
         };
         // Whoever has to be judged first learns nothing here of what is held.
         let asks = admission::asks(mode);
-        let known = asked.as_ref().filter(|_| !asks);
+        let known = !asks && judged.epochs().any(|epoch| station.knows(epoch));
         match station.admits(known).await {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {
                 Route::Answer(Answer::new(404, "no source is live on this mount\n"))
             }
-            Supply::Lost(_) if asks => Route::Listener(station, mode, asked),
+            Supply::Lost(_) if asks => Route::Listener(station, mode),
             Supply::Starting | Supply::Lost(_) => Route::Answer(Answer::unavailable(
                 "the upstream does not give this mount now",
             )),
-            Supply::Live => Route::Listener(station, mode, asked),
+            Supply::Live => Route::Listener(station, mode),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::figures::MountFigures;
 use crate::gate::Gate;
 use crate::handover::Pull;
+use crate::pace::Pace;
 use crate::upstream::Listed;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -67,6 +68,8 @@ pub(crate) struct Station {
     listed: Mutex<Option<Listed>>,
     /// Listeners of ours that the upstream counts as well.
     pub(crate) shadows: Arc<AtomicUsize>,
+    /// For requests that have waited for audio in vain.
+    pub(crate) pace: Pace,
     /// Listeners that were promised a place, and are not counted by the mount yet.
     coming: Mutex<u64>,
     taken: AtomicBool,
@@ -111,6 +114,7 @@ impl Station {
             lost: Mutex::default(),
             listed: Mutex::default(),
             shadows: Arc::default(),
+            pace: Pace::default(),
             coming: Mutex::default(),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use icecast_ext_core::head::{Field, Method, Request, Version};
+use icecast_ext_core::stock::without_anchors;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answer::{Answer, drain};
@@ -64,9 +65,18 @@ pub(crate) fn forward(
         "Connection",
         "Keep-Alive",
         "Proxy-Connection",
+        "Cookie",
     ];
+    let cookies: Vec<_> = request
+        .lines("Cookie")
+        .filter_map(without_anchors)
+        .collect();
     let theirs = |field: &&Field<'_>| !ours.iter().any(|name| field.is(name));
     let mut fields: Vec<Field<'_>> = request.fields.iter().filter(theirs).copied().collect();
+    fields.extend(cookies.iter().map(|value| Field {
+        name: "Cookie",
+        value,
+    }));
     fields.push(Field {
         name: "X-Forwarded-For",
         value: forwarded.as_bytes(),

@@ -66,6 +66,13 @@ impl Format {
     pub fn continues_across_splice(self) -> bool {
         matches!(self, Self::Mpeg | Self::Adts | Self::Ogg | Self::Opaque)
     }
+
+    /// A late joiner is sent something before the stream's own bytes. Servers put no ICY blocks into such a stream: it has a
+    /// place for titles itself (R-ICY-2).
+    #[must_use]
+    pub const fn has_preludes(self) -> bool {
+        matches!(self, Self::Ogg | Self::Webm)
+    }
 }
 
 /// What the tracker saw, in order of offsets.

@@ -15,6 +15,7 @@
 //! | [`timeline`] | a mount's epochs, titles, times, splices |
 //! | [`resume`] | where an answer starts |
 //! | [`plan`] | what a listener is sent from there |
+//! | [`stock`] | players that know nothing of us, and resume with `Range` |
 //! | [`frame`] | the relay feed's frames |
 //! | [`client`] | the resuming client as a state machine |
 #![forbid(unsafe_code)]
@@ -31,4 +32,5 @@ pub mod icy;
 pub mod plan;
 pub mod range;
 pub mod resume;
+pub mod stock;
 pub mod timeline;

@@ -4,11 +4,11 @@ mod feed;
 mod icy;
 mod wire;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use bytes::Bytes;
 
-use crate::address::Position;
+use crate::address::{Offset, Position};
 use crate::timeline::{RunId, Span, Timeline};
 use feed::Feed;
 use icy::Icy;
@@ -35,6 +35,8 @@ pub enum End {
     Epoch,
     /// The position has left the window.
     Evicted,
+    /// All that was asked for has been sent.
+    Complete,
 }
 
 /// A listener's place in a mount and in its response. Small and `Copy`: a step that was not sent is a cursor not kept.
@@ -46,7 +48,17 @@ pub struct Cursor {
     aware: bool,
     /// May be carried across a splice.
     continues: bool,
+    anchored: Option<Anchored>,
     body: Body,
+}
+
+/// A stock player that will come back, and whose body is counted: it is carried across declared splices alone (R-STOCK-19).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Anchored {
+    /// It takes a FIN for the end of the stream, and an RST for a fault of the network (R-STOCK-21).
+    pub reset: bool,
+    /// Bytes of body until the last one that it asked for; `None`: there is none.
+    pub left: Option<NonZeroU64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +66,8 @@ enum Body {
     Plain,
     Icy(Icy),
     Feed(Feed),
+    /// Nothing more.
+    Complete,
 }
 
 impl Cursor {
@@ -82,8 +96,51 @@ impl Cursor {
             run: None,
             aware,
             continues,
+            anchored: None,
             body,
         }
+    }
+
+    /// Of a stock player that comes back.
+    #[must_use]
+    pub fn anchored(self, anchored: Anchored) -> Self {
+        Self {
+            anchored: Some(anchored),
+            ..self
+        }
+    }
+
+    /// Goes on with ICY blocks where an earlier response stopped: `left` audio bytes stand before the next block (at most
+    /// `metaint`), and the title at `shown` has been named.
+    #[must_use]
+    pub fn within_icy(self, left: u32, shown: Option<Offset>) -> Self {
+        let Body::Icy(icy) = self.body else {
+            return self;
+        };
+        let left = left.min(icy.metaint.get());
+        Self {
+            body: Body::Icy(Icy { left, shown, ..icy }),
+            ..self
+        }
+    }
+
+    /// After bytes of body that were sent before the cursor's.
+    #[must_use]
+    pub fn after(mut self, bytes: u64) -> Self {
+        self.spend(bytes);
+        self
+    }
+
+    /// Its response ends with an RST where it is to come back (R-STOCK-21).
+    #[must_use]
+    pub const fn resets(&self) -> bool {
+        matches!(self.anchored, Some(Anchored { reset: true, .. }))
+    }
+
+    /// A stock player that comes back if its response ends.
+    #[must_use]
+    pub const fn is_anchored(&self) -> bool {
+        self.anchored.is_some()
     }
 
     /// Where the next canonical byte comes from.
@@ -105,19 +162,19 @@ impl Cursor {
     }
 
     /// The cursor of a stock listener that goes on at `to` in a stream of the same format, of another mount perhaps. An ICY
-    /// phase goes on. `None` where it cannot: an aware client resumes by itself, some decoders do not go on, and a
-    /// prelude (`prelude`: one is needed) has no place between ICY blocks (R-ICY-2).
+    /// phase goes on. `None` where it cannot: an aware client resumes by itself, and so does an anchored player; some decoders
+    /// do not go on, and a prelude (`prelude`: one is needed) has no place between ICY blocks (R-ICY-2).
     #[must_use]
     pub fn carried(&self, to: Position, prelude: bool) -> Option<Self> {
         let mut after = *self;
         match &mut after.body {
-            Body::Plain => {}
+            Body::Plain | Body::Complete => {}
             Body::Icy(_) if prelude => return None,
             Body::Icy(icy) => icy.forget(),
             Body::Feed(_) => return None,
         }
         (after.at, after.run) = (to, None);
-        (!self.aware && self.continues).then_some(after)
+        (!self.aware && self.anchored.is_none() && self.continues).then_some(after)
     }
 
     /// What comes next, at most `max` bytes of audio (at least 1), and the cursor after it. `tick` counts the mount's
@@ -125,7 +182,21 @@ impl Cursor {
     #[must_use]
     pub fn step(&self, timeline: &Timeline, max: u64, tick: u32) -> (Step, Self) {
         let mut after = *self;
-        let step = after.advance(timeline, max.max(1), tick);
+        let left = self.anchored.and_then(|anchored| anchored.left);
+        let max = left.map_or(max, |left| left.get().min(max)).max(1);
+        let step = match (after.advance(timeline, max, tick), left) {
+            (Step::Overhead(bytes), Some(left)) => {
+                let whole = bytes.len() as u64 <= left.get();
+                let most = if whole {
+                    bytes.len()
+                } else {
+                    left.get() as usize
+                };
+                after.spend(most as u64);
+                Step::Overhead(bytes.slice(..most))
+            }
+            (step, _) => step,
+        };
         (step, after)
     }
 
@@ -139,14 +210,31 @@ impl Cursor {
 
     fn pass(&mut self, n: u64) {
         self.at.offset = self.at.offset.saturating_add(n);
+        self.spend(n);
         match &mut self.body {
-            Body::Plain => {}
+            Body::Plain | Body::Complete => {}
             Body::Icy(icy) => icy.pass(n),
             Body::Feed(feed) => feed.pass(n),
         }
     }
 
+    /// So many bytes of body less are left of what was asked for.
+    fn spend(&mut self, n: u64) {
+        if let Some(Anchored {
+            left: Some(left), ..
+        }) = &mut self.anchored
+        {
+            match NonZeroU64::new(left.get().saturating_sub(n)) {
+                Some(less) => *left = less,
+                None => self.body = Body::Complete,
+            }
+        }
+    }
+
     fn advance(&mut self, timeline: &Timeline, max: u64, tick: u32) -> Step {
+        if self.body == Body::Complete {
+            return Step::End(End::Complete);
+        }
         let found = match self.run {
             Some(id) => timeline.find_id(id),
             None => timeline.find(self.at),
@@ -162,7 +250,7 @@ impl Cursor {
         let audio = match &mut self.body {
             Body::Feed(_) => return self.feed_step(timeline, index, &span, max, tick),
             _ if held == 0 => return self.at_end(timeline, index, &span),
-            Body::Plain => held.min(max),
+            Body::Plain | Body::Complete => held.min(max),
             Body::Icy(icy) => match timeline.run_of(index) {
                 Some(run) if icy.is_due() => {
                     return Step::Overhead(icy.block(run, self.at.offset, self.aware));
@@ -182,7 +270,9 @@ impl Cursor {
         let Some(next) = timeline.span(index + 1) else {
             return Step::Wait;
         };
-        if self.aware || !self.continues || next.format != span.format {
+        // Where an undeclared splice leads, nobody else knows: what came after could not be counted (R-STOCK-19).
+        let lost = self.anchored.is_some() && !splice.declared;
+        if self.aware || lost || !self.continues || next.format != span.format {
             return Step::End(End::Epoch);
         }
         let run = timeline.run_of(index + 1);

@@ -227,16 +227,10 @@ fn a_feed_that_is_resumed_repeats_nothing() {
     }
     let run = child.timeline.runs().next().unwrap();
     let minted = world.timeline.runs().next().unwrap();
-    let since = |title: &&icecast_ext_core::timeline::Title| title.at >= off(600);
-    assert!(
-        run.titles
-            .iter()
-            .filter(since)
-            .eq(minted.titles.iter().filter(since))
-    );
-    let first = run.window.first;
-    assert_eq!(run.title_at(first), minted.title_at(first));
-    assert_eq!(run.preludes.len(), run.titles.len());
+    // Titles outlive their bytes, preludes do not.
+    assert_eq!((run.titles.len(), run.titles_from), (20, off(0)));
+    assert_eq!(run.titles, minted.titles);
+    assert!(run.preludes.len() < 20 && run.preludes.len() > 10);
     assert_eq!(child.timeline.runs().count(), 1);
 }
 

@@ -66,6 +66,8 @@ pub enum Reason {
     Stuck,
     /// Its client came back on another connection (R-SESS-3).
     Replaced,
+    /// It has been sent all that it asked for.
+    Complete,
     /// [`Engine::kick`]
     Kicked,
     /// [`Engine::carry`]: an aware client or a relay, which asks again by itself.
@@ -115,8 +117,8 @@ pub(crate) enum Message {
     Carry(u64, Arc<Mount>, Arc<Moved>),
     /// Where the loop's listeners stand.
     Survey(Arc<Survey>),
-    /// Whoever can resume elsewhere ends once it has been sent everything.
-    Retire,
+    /// Whoever can resume elsewhere ends once it has been sent everything; stock players, too, if true.
+    Retire(bool),
     /// Whoever has been sent everything ends; the others at this time.
     Drain(Instant),
 }
@@ -312,6 +314,10 @@ impl Engine {
             .socket
             .prepare(buffer, config.stuck)
             .map_err(Error::Socket)?;
+        if admission.cursor.resets() {
+            // If this process dies, too.
+            admission.socket.abort();
+        }
         let least = loops
             .iter()
             .enumerate()
@@ -338,11 +344,11 @@ impl Engine {
             .sum()
     }
 
-    /// From now on aware clients and relays are sent what is held, and then their responses end: they go on elsewhere.
-    /// Stock listeners stay.
-    pub fn retire(&self) {
+    /// From now on aware clients and relays are sent what is held, and then their responses end: they go on elsewhere. So do
+    /// stock players that come back, if `anchored` says that there is somebody to receive them. Other listeners stay.
+    pub fn retire(&self, anchored: bool) {
         for handle in &self.shared.loops {
-            handle.post(Message::Retire);
+            handle.post(Message::Retire(anchored));
         }
     }
 

@@ -58,6 +58,24 @@ struct Memo {
     closed: bool,
 }
 
+/// Whose responses end once they have been sent what is held.
+#[derive(Debug, Clone, Copy)]
+enum Retiring {
+    No,
+    Aware,
+    AllWhoReturn,
+}
+
+impl Retiring {
+    fn takes(self, cursor: &Cursor) -> bool {
+        match self {
+            Self::No => false,
+            Self::Aware => !cursor.is_stock(),
+            Self::AllWhoReturn => !cursor.is_stock() || cursor.is_anchored(),
+        }
+    }
+}
+
 /// A loop's inside.
 #[derive(Debug)]
 pub(crate) struct Fanout {
@@ -79,7 +97,7 @@ pub(crate) struct Fanout {
     memos: [Memo; 2],
     turns: usize,
     scratch: Turn,
-    retiring: bool,
+    retiring: Retiring,
     drain: Option<Instant>,
 }
 
@@ -110,7 +128,7 @@ impl Fanout {
             memos: Default::default(),
             turns: 0,
             scratch: Turn::default(),
-            retiring: false,
+            retiring: Retiring::No,
             drain: None,
         }
     }
@@ -190,8 +208,12 @@ impl Fanout {
             Message::Kick(mount, id) => self.kick(mount, id),
             Message::Carry(from, to, moved) => self.carry(from, &to, &*moved),
             Message::Survey(survey) => self.survey(&survey),
-            Message::Retire => {
-                self.retiring = true;
+            Message::Retire(anchored) => {
+                self.retiring = if anchored {
+                    Retiring::AllWhoReturn
+                } else {
+                    Retiring::Aware
+                };
                 self.all_dirty();
             }
             Message::Drain(end) => {

@@ -148,9 +148,14 @@ impl Socket {
         }
     }
 
-    /// RST on close: what is queued is of no use any more.
+    /// RST on close, whoever closes it: what is queued is of no use any more, or will be asked for again.
     pub(crate) fn abort(&self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    /// FIN on close again.
+    pub(crate) fn forgive(&self) {
+        let _ = SockRef::from(&self.stream).set_linger(None);
     }
 }
 

@@ -183,7 +183,7 @@ fn an_engine_that_retires_sends_what_is_held_and_keeps_those_who_cannot_resume()
         engine.admit(admission).unwrap();
         clients.push(client);
     }
-    engine.retire();
+    engine.retire(false);
     let mut gone: Vec<_> = (0..2)
         .map(|_| ends.recv_timeout(WAIT).unwrap())
         .map(|ended| (ended.id, ended.reason))

@@ -63,7 +63,13 @@ pub(super) enum Unanswered {
 
 /// What may not go upstream: what is ours, and what would make the answer another one than a listener's from now on.
 fn stays(field: &Field<'_>) -> bool {
-    const OURS: [&str; 4] = ["Resume-Offset", "Icy-MetaData", "Range", "If-Range"];
+    const OURS: [&str; 5] = [
+        "Resume-Offset",
+        "Icy-MetaData",
+        "Range",
+        "If-Range",
+        "If-Match",
+    ];
     let feed = || {
         field.is("Accept")
             && memchr::memmem::find(

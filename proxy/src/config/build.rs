@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use icecast_ext_core::stock::Level;
+
 use super::problem::Findings;
 use super::{
     Bind, Config, Credentials, Limits, LimitsTable, MountOptions, MountTable, Options, Problems,
@@ -112,6 +114,7 @@ impl Build {
         };
         MountOptions {
             admission: table.admission,
+            stock_players: table.stock_players.map(Level::from),
             max_listener_duration: seconds("max-listener-duration", table.max_listener_duration),
             window: seconds("window", table.window),
             max_listeners: table.max_listeners,
@@ -157,6 +160,9 @@ impl Build {
             state: options.state.clone(),
             window: self.seconds("window", options.window, 120, 1),
             burst: self.within("burst", options.burst, 65_536, 0, MAX_BURST),
+            stock_players: options
+                .stock_players
+                .map_or_else(Level::default, Level::from),
             tick: Duration::from_millis(self.within("tick", options.tick, 250, 10, 5000)),
             relays,
             always: options.always.clone(),

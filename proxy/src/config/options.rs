@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use icecast_ext_core::stock::Level;
 use ipnet::IpNet;
 
 /// As given: on the command line, or in the file.
@@ -64,6 +65,9 @@ pub struct Options {
     /// Bytes that a new listener is sent at once [default: 65536]
     #[arg(long, value_name = "BYTES", help_heading = "Back buffer")]
     pub burst: Option<u64>,
+    /// off, ranges or full: whether players that know nothing of all this resume by Range; full adds a length, and so a seek bar, and more players [default: ranges]
+    #[arg(long, value_name = "LEVEL", help_heading = "Back buffer")]
+    pub stock_players: Option<StockPlayers>,
     /// Milliseconds between two sends to a listener [default: 250]
     #[arg(long, value_name = "MS", help_heading = "Back buffer")]
     pub tick: Option<u64>,
@@ -149,6 +153,9 @@ pub struct MountTable {
     /// Bytes that a new listener is sent at once, instead of the burst above
     #[arg(long, value_name = "BYTES")]
     pub burst: Option<u64>,
+    /// off, ranges or full, instead of stock-players above
+    #[arg(long, value_name = "LEVEL")]
+    pub stock_players: Option<StockPlayers>,
 }
 
 /// Who says that a listener may hear a mount.
@@ -165,6 +172,30 @@ pub enum Admission {
     Shadow,
     /// Nothing is served by us.
     Tunnel,
+}
+
+/// Whether players that know nothing of this protocol resume.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum StockPlayers {
+    /// They get what stock Icecast gives.
+    Off,
+    /// By ranges, without a length.
+    Ranges,
+    /// With a length as well.
+    Full,
+}
+
+impl From<StockPlayers> for Level {
+    fn from(level: StockPlayers) -> Self {
+        match level {
+            StockPlayers::Off => Self::Off,
+            StockPlayers::Ranges => Self::Ranges,
+            StockPlayers::Full => Self::Full,
+        }
+    }
 }
 
 /// `[limits]`; zero is no limit.

@@ -13,7 +13,7 @@ use crate::events::{Events, What, Who, short};
 use crate::station::Supply;
 
 /// Why listeners leave, in the order of [`MountFigures::left`].
-pub(crate) const REASONS: [&str; 9] = [
+pub(crate) const REASONS: [&str; 10] = [
     "closed",
     "epoch",
     "evicted",
@@ -23,6 +23,7 @@ pub(crate) const REASONS: [&str; 9] = [
     "shutdown",
     "kicked",
     "moved",
+    "complete",
 ];
 
 fn reason(reason: Reason) -> usize {
@@ -36,6 +37,7 @@ fn reason(reason: Reason) -> usize {
         Reason::Shutdown => 6,
         Reason::Kicked => 7,
         Reason::Moved => 8,
+        Reason::Complete => 9,
     }
 }
 

@@ -1,22 +1,24 @@
 //! A cursor as bytes, for a process that goes on with another's listeners.
 //!
 //! ```abnf
-//! cursor = version flags epoch offset [ run ] body   ; integers are big-endian
+//! cursor = version flags epoch offset [ run ] body [ left ]  ; integers are big-endian
 //! version = %x01
-//! flags   = OCTET                ; 1 aware, 2 continues, 4 run follows; from 8 on the body's kind: 0 plain, 1 ICY, 2 feed
+//! flags   = OCTET                ; 1 aware, 2 continues, 4 run follows; 8 and 16 are the body's kind: 0 plain, 1 ICY, 2 feed,
+//!                                ; 3 complete; 32 anchored, 64 ends with RST, 128 left follows
 //! epoch   = 16OCTET
 //! offset  = 8OCTET
 //! run     = 4OCTET               ; not 0
 //! body    = icy / feed / ""
 //! icy     = 4OCTET 4OCTET shown  ; metaint, audio before the next block
 //! shown   = %x00 / %x01 8OCTET   ; the place of the last title shown
+//! left    = 8OCTET               ; bytes of body until the last one asked for; not 0
 //! feed    = 4OCTET 4OCTET OCTET  ; audio left of a DATA frame, tick, 1 opened, 2 prelude, 4 title, 8 time told
 //! ```
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use super::feed::{Feed, Told};
-use super::{Body, Cursor, Icy};
+use super::{Anchored, Body, Cursor, Icy};
 use crate::address::{Epoch, Offset, Position};
 use crate::frame::MAX_DATA;
 use crate::timeline::RunId;
@@ -26,6 +28,10 @@ const AWARE: u8 = 1;
 const CONTINUES: u8 = 2;
 const RUN: u8 = 4;
 const KIND: u32 = 3;
+const KINDS: u8 = 3;
+const ANCHORED: u8 = 32;
+const RESETS: u8 = 64;
+const LEFT: u8 = 128;
 
 impl Cursor {
     /// The cursor as bytes: exactly where a listener is, to be read by [`Cursor::decode`].
@@ -35,11 +41,16 @@ impl Cursor {
             Body::Plain => 0,
             Body::Icy(_) => 1,
             Body::Feed(_) => 2,
+            Body::Complete => 3,
         };
+        let left = self.anchored.and_then(|anchored| anchored.left);
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         let flags = flag(self.aware, AWARE)
             | flag(self.continues, CONTINUES)
             | flag(self.run.is_some(), RUN)
+            | flag(self.anchored.is_some(), ANCHORED)
+            | flag(self.resets(), RESETS)
+            | flag(left.is_some(), LEFT)
             | kind << KIND;
         let mut out = vec![VERSION, flags];
         out.extend_from_slice(self.at.epoch.as_bytes());
@@ -48,7 +59,7 @@ impl Cursor {
             out.extend_from_slice(&run.number().get().to_be_bytes());
         }
         match self.body {
-            Body::Plain => {}
+            Body::Plain | Body::Complete => {}
             Body::Icy(icy) => {
                 out.extend_from_slice(&icy.metaint.get().to_be_bytes());
                 out.extend_from_slice(&icy.left.to_be_bytes());
@@ -68,6 +79,9 @@ impl Cursor {
                 );
             }
         }
+        if let Some(left) = left {
+            out.extend_from_slice(&left.get().to_be_bytes());
+        }
         out
     }
 
@@ -86,7 +100,7 @@ impl Cursor {
             _ => Some(RunId::from_number(NonZeroU32::new(read.u32()?)?)),
         };
         let (aware, continues) = (flags & AWARE != 0, flags & CONTINUES != 0);
-        let body = match flags >> KIND {
+        let body = match flags >> KIND & KINDS {
             0 => Body::Plain,
             1 => {
                 let metaint = NonZeroU32::new(read.u32()?)?;
@@ -120,13 +134,26 @@ impl Cursor {
                     },
                 })
             }
+            3 if !aware => Body::Complete,
             _ => return None,
+        };
+        let left = match flags & LEFT {
+            0 => None,
+            _ => Some(NonZeroU64::new(read.take().map(u64::from_be_bytes)?)?),
+        };
+        let reset = flags & RESETS != 0;
+        let anchored = match flags & ANCHORED {
+            0 if reset || left.is_some() => return None,
+            0 => None,
+            _ if aware => return None,
+            _ => Some(Anchored { reset, left }),
         };
         let cursor = Self {
             at,
             run,
             aware,
             continues,
+            anchored,
             body,
         };
         read.0.is_empty().then_some(cursor)

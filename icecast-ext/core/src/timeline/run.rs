@@ -13,8 +13,11 @@ use crate::icy::MAX_BLOCK;
 
 /// After so many bytes without a sync point a run is taken for one of an opaque format.
 pub const BLIND: u64 = 65_536;
-/// Titles remembered of a run; the oldest go first.
+/// Titles remembered of a run; the oldest go first. They outlive the bytes they belong to: what a stock player has received can
+/// only be counted by who knows which titles were in it (R-STOCK-11).
 pub const MAX_TITLES: usize = 1024;
+/// Bytes that they may have together; the latest is kept whatever it has.
+const MAX_TITLES_BYTES: usize = 64 << 10;
 /// The longest text of a title, so that `StreamAt` fits into its block (R-ICY-9).
 pub const MAX_TITLE: usize = MAX_BLOCK - 48;
 /// Preludes remembered of a run; the oldest go first.
@@ -82,8 +85,10 @@ pub struct Run {
     pub tick_ms: u32,
     /// For the FORMAT frame: field lines.
     pub fields: Bytes,
-    /// In order, no two at one offset; the one in force at `window.first` is kept.
+    /// In order, no two at one offset.
     pub titles: VecDeque<Title>,
+    /// From here on all titles are known.
+    pub titles_from: Offset,
     /// When the byte at an offset arrived: origin's clock, ms since 1970, one a tick. The last one at or before
     /// `window.first` is kept.
     pub times: VecDeque<(Offset, u64)>,
@@ -115,6 +120,7 @@ impl Run {
             tick_ms: begin.tick_ms,
             fields: begin.fields,
             titles: VecDeque::new(),
+            titles_from: begin.first,
             times: VecDeque::new(),
             preludes: VecDeque::new(),
             syncs: VecDeque::new(),
@@ -146,9 +152,19 @@ impl Run {
             }
             place = place.max(last.at.saturating_add(1));
         }
+        if fresh {
+            // Somebody who knows tells of what was before.
+            self.titles_from = self.titles_from.min(place);
+        }
         self.titles.push_back(Title { at: place, text });
-        if self.titles.len() > MAX_TITLES {
-            self.titles.pop_front();
+        let mut held: usize = self.titles.iter().map(|title| title.text.len()).sum();
+        while self.titles.len() > MAX_TITLES || (held > MAX_TITLES_BYTES && self.titles.len() > 1) {
+            let gone = self.titles.pop_front();
+            held -= gone.map_or(0, |title| title.text.len());
+            self.titles_from = self
+                .titles
+                .front()
+                .map_or(self.window.next, |title| title.at);
         }
     }
 
@@ -181,8 +197,6 @@ impl Run {
         let first = self.window.first.saturating_add(gone);
         self.window.first = first;
         let stale = |reached: usize| reached.saturating_sub(1);
-        let reached = self.titles.partition_point(|title| title.at <= first);
-        self.titles.drain(..stale(reached));
         let reached = self.times.partition_point(|(at, _)| *at <= first);
         self.times.drain(..stale(reached));
         let reached = self.preludes.partition_point(|(at, _)| *at <= first);

@@ -32,12 +32,23 @@ impl Fanout {
                 listener.socket.abort();
                 false
             }
+            // To these players a FIN is the end of the stream. What has not arrived they ask for again (R-STOCK-21).
+            Reason::Epoch | Reason::Evicted | Reason::Moved | Reason::Shutdown
+                if listener.cursor.resets() =>
+            {
+                listener.socket.abort();
+                false
+            }
             Reason::Epoch
             | Reason::Evicted
             | Reason::Kicked
             | Reason::Moved
             | Reason::MountClosed
+            | Reason::Complete
             | Reason::Shutdown => {
+                if listener.cursor.resets() {
+                    listener.socket.forgive();
+                }
                 listener.socket.finish();
                 true
             }

@@ -75,12 +75,13 @@ impl Fanout {
             }
             Some(Then::Wait) if closed => self.end(key, Reason::MountClosed),
             Some(Then::Wait) if self.drain.is_some() => self.end(key, Reason::Shutdown),
-            Some(Then::Wait) if self.retiring && !listener.cursor.is_stock() => {
+            Some(Then::Wait) if self.retiring.takes(&listener.cursor) => {
                 self.end(key, Reason::Shutdown)
             }
             Some(Then::Wait) => listener.state = State::Waiting,
             Some(Then::End(End::Epoch)) => self.end(key, Reason::Epoch),
             Some(Then::End(End::Evicted)) => self.end(key, Reason::Evicted),
+            Some(Then::End(End::Complete)) => self.end(key, Reason::Complete),
         }
     }
 

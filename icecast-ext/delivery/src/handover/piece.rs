@@ -12,7 +12,7 @@ use crate::journal::wire::{
 use crate::writer::Pending;
 
 /// Another process of this version reads it; any other refuses.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A part of a mount.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -187,6 +187,7 @@ fn put_run(out: &mut Vec<u8>, run: &Run) {
         put_u64(out, title.at.get());
         put_bytes(out, &title.text);
     });
+    put_u64(out, run.titles_from.get());
     put_all(out, &run.times, put_time);
     put_all(out, &run.preludes, |out, prelude| {
         put_placed(out, Some(prelude));
@@ -220,6 +221,7 @@ fn run(read: &mut Read) -> Option<Run> {
             })
         })?
         .into(),
+        titles_from: read.offset()?,
         times: all(read, time)?.into(),
         preludes: all(read, |read| read.placed()?)?.into(),
         syncs: all(read, Read::offset)?.into(),

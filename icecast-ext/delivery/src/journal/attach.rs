@@ -116,7 +116,7 @@ fn resume(buffer: &mut Buffer, snapshot: Snapshot) {
     if let Some((at, bytes)) = snapshot.prelude {
         timeline.prelude(at, bytes);
     }
-    if let Some((at, text)) = snapshot.title {
+    for (at, text) in snapshot.titles {
         timeline.title(at, text);
     }
     if let Some((at, ms)) = snapshot.time {
@@ -139,10 +139,11 @@ fn snapshot(buffer: &Buffer) -> Option<Record> {
             prelude: None,
         },
         prelude: run.preludes.back().cloned(),
-        title: run
+        titles: run
             .titles
-            .back()
-            .map(|title| (title.at, title.text.clone())),
+            .iter()
+            .map(|title| (title.at, title.text.clone()))
+            .collect(),
         time: run.times.back().copied(),
         ended: run.ended,
     })))

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position};
 
 use crate::config::RunStart;
-use crate::journal::wire::{self, put_bytes, put_event, put_placed, put_run, put_u32, put_u64};
+use crate::journal::wire::{
+    self, Read, put_bytes, put_event, put_placed, put_run, put_u32, put_u64,
+};
 use crate::writer::Batch;
 
 /// Something that happened to a mount, in order.
@@ -32,8 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) run: RunStart,
     /// In force.
     pub(crate) prelude: Option<(Offset, Bytes)>,
-    /// In force.
-    pub(crate) title: Option<(Offset, Bytes)>,
+    /// The one in force, and those before it that are still known; the oldest first.
+    pub(crate) titles: Vec<(Offset, Bytes)>,
     /// The last that is known.
     pub(crate) time: Option<(Offset, u64)>,
     /// The run has ended there.
@@ -52,7 +54,11 @@ impl Record {
                 out.push(0);
                 put_run(out, &snapshot.run);
                 put_placed(out, snapshot.prelude.as_ref());
-                put_placed(out, snapshot.title.as_ref());
+                let (in_force, earlier) = match snapshot.titles.split_last() {
+                    Some((last, earlier)) => (Some(last), earlier),
+                    None => (None, &[][..]),
+                };
+                put_placed(out, in_force);
                 match snapshot.time {
                     Some((at, ms)) => {
                         out.push(1);
@@ -62,6 +68,10 @@ impl Record {
                     None => out.push(0),
                 }
                 out.push(u8::from(snapshot.ended));
+                put_u32(out, earlier.len());
+                for title in earlier {
+                    put_placed(out, Some(title));
+                }
             }
             Self::Begin(run) => {
                 out.push(1);
@@ -90,16 +100,7 @@ impl Record {
     pub(crate) fn decode(input: &Bytes) -> Option<(Self, usize)> {
         let (mut read, len) = wire::unframe(input)?;
         let record = match read.u8()? {
-            0 => Self::Snapshot(Box::new(Snapshot {
-                run: read.run()?,
-                prelude: read.placed()?,
-                title: read.placed()?,
-                time: match read.u8()? {
-                    0 => None,
-                    _ => Some((read.offset()?, read.u64()?)),
-                },
-                ended: read.u8()? != 0,
-            })),
+            0 => Self::Snapshot(Box::new(snapshot(&mut read)?)),
             1 => Self::Begin(read.run()?),
             2 => Self::Batch(Batch {
                 at: read.offset()?,
@@ -115,6 +116,30 @@ impl Record {
         };
         read.is_empty().then_some((record, len))
     }
+}
+
+fn snapshot(read: &mut Read) -> Option<Snapshot> {
+    let (run, prelude, in_force) = (read.run()?, read.placed()?, read.placed()?);
+    let time = match read.u8()? {
+        0 => None,
+        _ => Some((read.offset()?, read.u64()?)),
+    };
+    let ended = read.u8()? != 0;
+    let mut titles = Vec::new();
+    // Earlier versions wrote the one in force alone.
+    if !read.is_empty() {
+        for _ in 0..read.u32()? {
+            titles.push(read.placed()??);
+        }
+    }
+    titles.extend(in_force);
+    Some(Snapshot {
+        run,
+        prelude,
+        titles,
+        time,
+        ended,
+    })
 }
 
 #[cfg(test)]
@@ -146,7 +171,7 @@ mod tests {
             Record::Snapshot(Box::new(Snapshot {
                 run: run(),
                 prelude: Some((offset(3), "p".into())),
-                title: Some((offset(5), "t".into())),
+                titles: vec![(offset(4), "s".into()), (offset(5), "t".into())],
                 time: Some((offset(6), 1234)),
                 ended: true,
             })),

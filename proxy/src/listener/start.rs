@@ -1,0 +1,83 @@
+//! Where an answer starts; what is nearly there is waited for.
+
+use std::net::IpAddr;
+
+use icecast_ext_core::field::Resume;
+use icecast_ext_core::resume::{HOLD, Refusal, Start};
+use icecast_ext_core::stock::{Ask, Join, Reply, Terms};
+use tokio::time::Instant;
+
+use super::{METAINT, Tier};
+use crate::figures::Limit;
+use crate::server::Server;
+use crate::station::Station;
+
+/// A position that is nearly there is waited for (R-AHEAD-1), by no more than [`super::MAX_HELD`] requests at a time (R-SEC-2).
+pub(super) async fn of_listener(
+    server: &Server,
+    station: &Station,
+    tier: Tier,
+    asked: Option<Resume>,
+) -> Result<Start, Refusal> {
+    held(server, station, || match tier {
+        Tier::Feed => station.mount.start_feed(asked.as_ref()),
+        _ => station.mount.start(&asked.unwrap_or(Resume::LIVE)),
+    })
+    .await
+}
+
+/// As above, for a player that may resume: less than a second of audio is waited for, too. Who has waited in vain gets what there
+/// is, but its address not more often than once a second: it would come back as often as it can (R-STOCK-12).
+pub(super) async fn of_player(
+    server: &Server,
+    station: &Station,
+    address: IpAddr,
+    ask: &Ask,
+) -> Result<Reply, Refusal> {
+    let Ok(fresh) = crate::random().map(Join::from_bytes) else {
+        return Err(Refusal::Empty);
+    };
+    let decide = |late| {
+        let terms = Terms {
+            fresh,
+            metaint: METAINT,
+            late,
+        };
+        station.mount.with(|timeline| ask.decide(timeline, &terms))
+    };
+    match held(server, station, || decide(false)).await {
+        Err(Refusal::Soon { .. }) => {
+            station.pace.turn(address).await;
+            decide(true)
+        }
+        decided => decided,
+    }
+}
+
+/// Decides until it is decided, or for as long as a request is held.
+async fn held<T>(
+    server: &Server,
+    station: &Station,
+    decide: impl Fn() -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let first = decide();
+    if !matches!(first, Err(Refusal::Soon { .. } | Refusal::Empty)) {
+        return first;
+    }
+    let Ok(_place) = server.held.try_acquire() else {
+        server.figures.limited(Limit::Held);
+        return match first {
+            // Whoever can be given something is not refused.
+            Err(soon @ Refusal::Soon { .. }) => Err(soon),
+            _ => Err(Refusal::Empty),
+        };
+    };
+    let deadline = Instant::now() + HOLD;
+    loop {
+        tokio::time::sleep(station.mount.config().tick / 2).await;
+        match decide() {
+            Err(Refusal::Soon { .. } | Refusal::Empty) if Instant::now() < deadline => {}
+            decided => return decided,
+        }
+    }
+}
