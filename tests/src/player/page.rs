@@ -103,6 +103,8 @@ document.querySelectorAll('audio').forEach((audio, element) => {
   for (const event of ['playing', 'timeupdate', 'waiting', 'stalled', 'seeking', 'pause', 'ended', 'emptied'])
     audio.addEventListener(event, () => tell(event));
   audio.addEventListener('error', () => tell('error', `${audio.error.code} ${audio.error.message}`));
+  // Where there is no sound card, Firefox plays nowhere else.
+  if (audio.mozCaptureStream) audio.mozCaptureStream();
   audio.play().catch(error => tell('refused', String(error)));
 });
 ";
