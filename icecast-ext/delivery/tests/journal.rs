@@ -99,7 +99,8 @@ fn a_timeline_comes_back_as_it_was() {
             .map(|run| (run.syncs.len(), run.titles.len(), run.times.len()));
         counts.collect::<Vec<_>>()
     });
-    assert_eq!(counts, [(6, 4, 21), (18, 9, 60)]);
+    // Titles outlive their bytes.
+    assert_eq!(counts, [(6, 9, 21), (18, 9, 60)]);
     drop(mount);
     drop(journal);
 
