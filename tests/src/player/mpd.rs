@@ -2,7 +2,7 @@
 
 use super::{Family, PLAIN, words};
 
-/// Plays to nowhere at the speed of sound; `mpc` would tell it what to play, and so does the state that it finds.
+/// Writes what it has decoded. What it is to play stands in the state that it finds.
 pub const MPD: Family = Family {
     name: "MPD",
     program: "mpd",
@@ -11,7 +11,8 @@ pub const MPD: Family = Family {
         let config = format!(
             "music_directory \"{dir}\"\nstate_file \"{dir}/state\"\nlog_file \"{dir}/mpd.log\"\n\
              bind_to_address \"{dir}/socket\"\nzeroconf_enabled \"no\"\nlog_level \"verbose\"\n\
-             input {{\n plugin \"curl\"\n}}\naudio_output {{\n type \"null\"\n name \"nowhere\"\n}}\n"
+             audio_output {{\n type \"pipe\"\n name \"file\"\n command \"cat >{}\"\n}}\n",
+            wish.file()
         );
         std::fs::write(wish.dir.join("mpd.conf"), config)?;
         let state = format!(

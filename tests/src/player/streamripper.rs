@@ -7,6 +7,10 @@ pub const STREAMRIPPER: Family = Family {
     name: "streamripper",
     program: "streamripper",
     version: &["-v"],
+    prepare: |wish| {
+        // The name's end is its own idea.
+        std::os::unix::fs::symlink("heard.mp3", wish.file())
+    },
     args: |wish| {
         let dir = wish.dir.display().to_string();
         words(&[wish.url, "-d", &dir, "-s", "-A", "-a", HEARD, "--quiet"])

@@ -16,8 +16,8 @@ pub struct Stitched {
     pub faults: Vec<String>,
 }
 
-/// The passages with stream bytes.
-pub fn playing(passages: &[Passage]) -> impl Iterator<Item = &Passage> {
+/// Passages with bytes of the stream.
+fn playing(passages: &[Passage]) -> impl Iterator<Item = &Passage> {
     let real = |passage: &&Passage| passage.plays() && passage.from() < PROBE;
     passages.iter().filter(real)
 }
@@ -35,8 +35,13 @@ pub fn reached(passages: &[Passage]) -> u64 {
 pub fn stitch(passages: &[Passage]) -> Stitched {
     let mut out = Stitched::default();
     let mut cut: Option<(u64, u64)> = None;
-    for passage in playing(passages) {
+    for passage in passages.iter().filter(|passage| passage.plays()) {
         let from = passage.from();
+        if from >= PROBE {
+            // Then it begins anew.
+            cut = None;
+            continue;
+        }
         if let Some((least, most)) = cut
             && !(least..=most).contains(&from)
         {

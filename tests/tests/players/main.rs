@@ -5,5 +5,7 @@
 
 mod case;
 mod matrix;
+mod radio;
 mod table;
 mod trial;
+mod unable;
