@@ -7,6 +7,7 @@
 mod parts;
 mod past;
 mod run;
+mod titles;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -17,10 +18,12 @@ use bytes::Bytes;
 use crate::address::{Epoch, Offset, Position};
 use crate::codec::Format;
 use crate::field::StreamWindow;
+use titles::Titles;
 
 pub use parts::Parts;
 pub use past::Span;
 pub use run::{BLIND, MAX_PRELUDES, MAX_TITLE, MAX_TITLES, Run, RunId, Splice, Title};
+pub(crate) use titles::Titled;
 
 /// What is known of a run when it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +49,8 @@ pub struct Begin {
 pub struct Timeline {
     pub(crate) runs: VecDeque<Run>,
     past: VecDeque<Span>,
+    /// Of runs in `past`, as far as they are kept; the oldest first.
+    past_titles: VecDeque<(RunId, Titles)>,
     pub(crate) burst: u64,
     ids: u32,
 }
@@ -175,11 +180,14 @@ impl Timeline {
             && run.splice.is_some()
         {
             self.past.push_back(Span::from(run));
-            self.runs.pop_front();
+            if let Some(run) = self.runs.pop_front() {
+                self.past_titles.push_back((run.id, Titles::of(run)));
+            }
         }
         while self.past.len() > Self::PAST {
             self.past.pop_front();
         }
+        self.forget_titles();
     }
 
     /// Settles the splice into the current run, if its place is known, and the one into the run before: that has ended for

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Anchor;
 use crate::address::{Offset, Position};
 use crate::icy;
-use crate::timeline::{Run, Span, Splice, Timeline};
+use crate::timeline::{Span, Splice, Timeline, Titled};
 
 /// Where a body goes on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,19 +118,18 @@ impl Timeline {
 
     fn icy_place(&self, mut index: usize, mut walk: Walk) -> Option<Place> {
         loop {
-            let run = self.run_of(index)?;
-            if walk.at < run.titles_from {
+            let (span, titles) = (self.span(index)?, self.titled(index)?);
+            if walk.at < titles.from {
                 return None;
             }
             let here = |walk: &Walk, at: Offset, owed| Place {
-                at: Position::new(run.epoch, at),
+                at: Position::new(span.epoch, at),
                 owed,
                 icy: Some(walk.phase),
             };
-            if let Some(owed) = walk.through(run) {
+            if let Some(owed) = walk.through(&titles) {
                 return Some(here(&walk, walk.at, owed));
             }
-            let span = self.span(index)?;
             match self.carries(index, &span) {
                 Some((splice, next)) => {
                     // Icecast's formats with blocks have no preludes.
@@ -168,10 +167,10 @@ struct Walk {
 
 impl Walk {
     /// Walks to the place, or to the end of what the run has. `Some`: there, with what is left of the block that it is in.
-    fn through(&mut self, run: &Run) -> Option<Bytes> {
+    fn through(&mut self, titles: &Titled<'_>) -> Option<Bytes> {
         let period = u64::from(self.metaint.get());
         loop {
-            let held = run.window.next.since(self.at).unwrap_or(0);
+            let held = titles.next.since(self.at).unwrap_or(0);
             let audio = u64::from(self.phase.left).min(self.left).min(held);
             self.at = self.at.saturating_add(audio);
             self.left -= audio;
@@ -183,7 +182,7 @@ impl Walk {
             if self.phase.left > 0 || held == audio {
                 return None;
             }
-            let title = run.title_at(self.at);
+            let title = titles.at(self.at);
             let text = match title.filter(|title| self.phase.shown != Some(title.at)) {
                 Some(title) => &title.text[..],
                 None => &[],
@@ -200,12 +199,12 @@ impl Walk {
             }
             self.left -= block;
             // Until another title there are but empty blocks, and every one before the last byte held has been sent.
-            let after = run.titles.partition_point(|title| title.at <= self.at);
-            let quiet = match run.titles.get(after) {
+            let after = titles.list.partition_point(|title| title.at <= self.at);
+            let quiet = match titles.list.get(after) {
                 Some(next) => next.at.since(self.at)?.div_ceil(period) - 1,
                 None => u64::MAX,
             };
-            let held = run.window.next.since(self.at).unwrap_or(0);
+            let held = titles.next.since(self.at).unwrap_or(0);
             let blocks = quiet
                 .min(self.left / (period + 1))
                 .min(held.saturating_sub(1) / period);
