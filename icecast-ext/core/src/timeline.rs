@@ -6,8 +6,8 @@
 
 mod parts;
 mod past;
+mod remains;
 mod run;
-mod titles;
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -18,12 +18,12 @@ use bytes::Bytes;
 use crate::address::{Epoch, Offset, Position};
 use crate::codec::Format;
 use crate::field::StreamWindow;
-use titles::Titles;
+use remains::Remains;
 
 pub use parts::Parts;
 pub use past::Span;
+pub(crate) use remains::Titled;
 pub use run::{BLIND, MAX_PRELUDES, MAX_TITLE, MAX_TITLES, Run, RunId, Splice, Title};
-pub(crate) use titles::Titled;
 
 /// What is known of a run when it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,8 +49,8 @@ pub struct Begin {
 pub struct Timeline {
     pub(crate) runs: VecDeque<Run>,
     past: VecDeque<Span>,
-    /// Of runs in `past`, as far as they are kept; the oldest first.
-    past_titles: VecDeque<(RunId, Titles)>,
+    /// Of runs in `past`, as far as it is kept; the oldest first.
+    remains: VecDeque<Remains>,
     pub(crate) burst: u64,
     ids: u32,
 }
@@ -179,15 +179,17 @@ impl Timeline {
             && run.window.is_empty()
             && run.splice.is_some()
         {
+            let entry = self.past.back().and_then(|before| before.splice);
             self.past.push_back(Span::from(run));
             if let Some(run) = self.runs.pop_front() {
-                self.past_titles.push_back((run.id, Titles::of(run)));
+                let remains = Remains::of(run, entry.map(|splice| splice.to.offset));
+                self.remains.push_back(remains);
             }
         }
         while self.past.len() > Self::PAST {
             self.past.pop_front();
         }
-        self.forget_titles();
+        self.forget_remains();
     }
 
     /// Settles the splice into the current run, if its place is known, and the one into the run before: that has ended for

@@ -17,8 +17,8 @@ pub struct Shape {
     /// It is a media element's: `Sec-Fetch-Dest` says so, or, where the page is not trustworthy and that is not sent, its
     /// `Accept-Encoding` or `Accept` are what a media element sends.
     pub element: bool,
-    /// `User-Agent` has this in it.
-    pub agent: Option<&'static str>,
+    /// `User-Agent` has one of these in it, if there are any.
+    pub agents: &'static [&'static str],
 }
 
 /// A kind of range.
@@ -71,7 +71,7 @@ const ANY: Shape = Shape {
     range: None,
     icy: None,
     element: false,
-    agent: None,
+    agents: &[],
 };
 
 /// All families, the first that fits counts.
@@ -88,7 +88,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "GStreamer",
         shape: Shape {
-            agent: Some("GStreamer souphttpsrc"),
+            agents: &["GStreamer souphttpsrc"],
             ..ANY
         },
         needs: Some(Needs {
@@ -103,7 +103,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "wget",
         shape: Shape {
-            agent: Some("Wget/"),
+            agents: &["Wget/"],
             ..ANY
         },
         needs: Some(Needs {
@@ -135,7 +135,7 @@ pub const FAMILIES: &[Family] = &[
         shape: Shape {
             range: Some(Span::Any),
             icy: Some(false),
-            agent: Some("Lavf/"),
+            agents: &["Lavf/", "libmpv"],
             ..ANY
         },
         needs: Some(Needs {
@@ -144,14 +144,14 @@ pub const FAMILIES: &[Family] = &[
             containers: true,
             counts_on: false,
         }),
-        why: "as above; a range alone is what browsers send too",
+        why: "as above; a range alone is what others send, too",
     },
     Family {
         name: "VLC",
         shape: Shape {
             range: Some(Span::Any),
             icy: Some(false),
-            agent: Some("VLC/"),
+            agents: &["VLC/"],
             ..ANY
         },
         needs: Some(Needs {
@@ -168,7 +168,7 @@ pub const FAMILIES: &[Family] = &[
             range: Some(Span::Any),
             icy: Some(false),
             element: true,
-            agent: Some("Firefox/"),
+            agents: &["Firefox/"],
         },
         needs: Some(Needs {
             carrier: Carrier::Redirect,
@@ -185,7 +185,7 @@ pub const FAMILIES: &[Family] = &[
             range: Some(Span::Any),
             icy: Some(false),
             element: true,
-            agent: Some("Chrome/"),
+            agents: &["Chrome/"],
         },
         needs: Some(Needs {
             carrier: Carrier::Redirect,
@@ -201,7 +201,7 @@ pub const FAMILIES: &[Family] = &[
         shape: Shape {
             range: Some(Span::Any),
             icy: Some(false),
-            agent: Some("curl/"),
+            agents: &["curl/"],
             ..ANY
         },
         needs: Some(Needs {
@@ -255,7 +255,8 @@ impl Look {
         range
             && shape.icy.is_none_or(|icy| icy == self.icy)
             && (!shape.element || self.element)
-            && shape.agent.is_none_or(|agent| self.agent.contains(agent))
+            && (shape.agents.is_empty()
+                || shape.agents.iter().any(|agent| self.agent.contains(agent)))
     }
 }
 

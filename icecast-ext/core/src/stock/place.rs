@@ -75,16 +75,6 @@ impl Timeline {
         }
     }
 
-    /// The prelude of a body that begins or goes on at `at`; `None` if it is no longer known.
-    fn prelude_before(&self, index: usize, at: Offset) -> Option<Bytes> {
-        if !self.span(index)?.format.has_preludes() {
-            return Some(Bytes::new());
-        }
-        let run = self.run_of(index)?;
-        let known = run.preludes.front().is_some_and(|(from, _)| *from <= at);
-        known.then(|| run.prelude_at(at))
-    }
-
     /// The splice over which a stock player's body is carried from a span (R-STOCK-19), and the span it leads to.
     fn carries(&self, index: usize, span: &Span) -> Option<(Splice, usize)> {
         let splice = span.splice.filter(|splice| splice.declared)?;

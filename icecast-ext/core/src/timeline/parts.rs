@@ -40,7 +40,7 @@ impl Timeline {
         whole.then(|| Self {
             runs: parts.runs.into(),
             past: parts.past.into(),
-            past_titles: std::collections::VecDeque::new(),
+            remains: std::collections::VecDeque::new(),
             burst,
             ids: parts.ids,
         })

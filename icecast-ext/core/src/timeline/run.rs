@@ -92,7 +92,7 @@ pub struct Run {
     /// When the byte at an offset arrived: origin's clock, ms since 1970, one a tick. The last one at or before
     /// `window.first` is kept.
     pub times: VecDeque<(Offset, u64)>,
-    /// Preludes, each in force from its offset on; the one in force at `window.first` is kept.
+    /// Preludes, each in force from its offset on; the first one and the one in force at `window.first` are kept.
     pub preludes: VecDeque<(Offset, Bytes)>,
     /// Where a late joiner may start.
     pub syncs: VecDeque<Offset>,
@@ -199,8 +199,9 @@ impl Run {
         let stale = |reached: usize| reached.saturating_sub(1);
         let reached = self.times.partition_point(|(at, _)| *at <= first);
         self.times.drain(..stale(reached));
+        // The first one is what a body that was carried into the run got: it is needed to count that body.
         let reached = self.preludes.partition_point(|(at, _)| *at <= first);
-        self.preludes.drain(..stale(reached));
+        self.preludes.drain(1.min(stale(reached))..stale(reached));
         let before = self.syncs.partition_point(|at| *at < first);
         self.syncs.drain(..before);
         gone
