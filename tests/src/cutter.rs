@@ -44,7 +44,8 @@ pub enum At {
     Head(u64),
     /// After so many bytes of body.
     Body(u64),
-    /// Inside the first ICY block that is not empty, at a byte chosen by this number; not at all if there is none.
+    /// Inside the first ICY block that is not empty, at a byte chosen by this number. An answer that does not say where
+    /// its blocks are is cut somewhere in its first 40 000 bytes.
     Block(u64),
 }
 
@@ -108,7 +109,7 @@ enum Mode {
 type Planner = Box<dyn FnMut(usize, usize) -> Option<Plan> + Send>;
 
 struct Shared {
-    targets: Vec<SocketAddr>,
+    targets: Mutex<Vec<SocketAddr>>,
     planner: Mutex<Planner>,
     /// Bit i: front i may be used.
     open: AtomicU64,
@@ -150,7 +151,7 @@ impl Cutter {
         planner: impl FnMut(usize, usize) -> Option<Plan> + Send + 'static,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
-            targets: targets.to_vec(),
+            targets: Mutex::new(targets.to_vec()),
             planner: Mutex::new(Box::new(planner)),
             open: AtomicU64::new(u64::MAX),
             mode: Mutex::new(Mode::Open),
@@ -216,6 +217,11 @@ impl Cutter {
         *self.shared.manners.lock().expect("no panic while held") = manners;
     }
 
+    /// Leads a front to another target, for connections that are yet to come.
+    pub fn lead(&self, front: usize, target: SocketAddr) {
+        self.shared.targets.lock().expect("no panic while held")[front] = target;
+    }
+
     /// Every connection that it has carried or carries.
     #[must_use]
     pub fn passages(&self) -> Vec<Passage> {
@@ -275,7 +281,8 @@ async fn carry(mut client: TcpStream, front: usize, shared: Arc<Shared>) {
     if mode == Mode::Refuse || shared.open.load(Ordering::SeqCst) >> front & 1 == 0 {
         return reset(client);
     }
-    let Some(mut server) = connect(shared.targets[front], manners.patience).await else {
+    let target = shared.targets.lock().expect("no panic while held")[front];
+    let Some(mut server) = connect(target, manners.patience).await else {
         return reset(client);
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));

@@ -117,9 +117,7 @@ pub(crate) fn planner(
             BEFORE
         };
         let at = match made % 3 {
-            // Only a first answer tells the wire where GStreamer's blocks are.
-            0 if case.icy && made == 0 => At::Block(chance.bits()),
-            1 if case.icy && case.family.name != GSTREAMER.name => At::Block(chance.bits()),
+            0 if case.icy => At::Block(chance.bits()),
             // A browser that has not begun to play takes the end of what it has for an error of the file.
             _ if made == 0 && case.family.browses() => At::Body(chance.range(90_000, 100_000)),
             _ => At::Body(chance.range(5_000, 40_000)),

@@ -4,8 +4,10 @@
 //! the wire, once because the proxy is killed and started again.
 
 mod case;
+mod drain;
 mod matrix;
 mod radio;
 mod table;
 mod trial;
 mod unable;
+mod verdict;

@@ -2,57 +2,28 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use icecast_ext_tests::chance::Chance;
 
-use crate::case::{BEFORE, CUTS, Level, browsers, writers};
+use crate::case::{BEFORE, CUTS, planner};
 use crate::radio::Radio;
 use crate::table::{essence, shown, table};
-use crate::trial::{EXACT, ON, TITLES, Trial};
-
-/// Nine cuts at two seconds each, and a machine that starts two browsers meanwhile.
-const LONG: Duration = Duration::from_secs(40);
-
-/// Until each of them is there or has given up; who is neither in time is told by the outcome.
-async fn wait(trials: &mut [Trial], is_there: impl Fn(&Trial) -> bool) {
-    let start = Instant::now();
-    while start.elapsed() < LONG {
-        let mut all = true;
-        for trial in trials.iter_mut() {
-            all &= is_there(trial) || trial.ended();
-        }
-        if all {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    for trial in trials.iter_mut() {
-        if !is_there(trial) && !trial.ended() {
-            eprintln!("not in {LONG:?}: {}", trial.case);
-        }
-    }
-}
+use crate::trial::{Trial, Wiring};
+use crate::verdict::{assert_right, verdicts, wait};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_player_comes_back_ten_times_to_the_exact_byte() {
     let mut chance = Chance::seeded("players");
     let mut radio = Radio::start().await;
-    let proxy = radio.proxy.addr();
     let killed = Arc::new(AtomicBool::new(false));
-    let mut trials = Vec::new();
-    for cases in browsers() {
-        let family = cases[0].family;
-        if !family.missing() {
-            let browser = Trial::browser(family, cases, proxy, &mut chance, &killed);
-            trials.extend(browser.await);
-        }
-    }
-    for case in writers() {
-        if !case.family.missing() {
-            trials.push(Trial::writer(case, proxy, chance.fork(), &killed).await);
-        }
-    }
+    let mut trials = Trial::all(Wiring {
+        to: radio.proxy.addr(),
+        planner: &mut |case| Box::new(planner(case, chance.fork(), Arc::clone(&killed))),
+        due: CUTS,
+        besides: "1 kill",
+        dies_well: true,
+    })
+    .await;
     wait(&mut trials, |trial| trial.cuts() >= BEFORE).await;
     radio.proxy.kill();
     killed.store(true, Ordering::SeqCst);
@@ -62,31 +33,11 @@ async fn each_player_comes_back_ten_times_to_the_exact_byte() {
         trial.set_goal();
     }
     wait(&mut trials, Trial::is_there).await;
-    trials.iter_mut().for_each(Trial::look);
-    trials.iter_mut().for_each(Trial::stop);
-
-    let mut lines = Vec::new();
-    let truth = [
-        radio.sent(Level::Ranges).await,
-        radio.sent(Level::Full).await,
-    ];
-    for trial in trials {
-        let truth = &truth[usize::from(trial.case.level == Level::Full)];
-        lines.push(trial.judge(truth));
-    }
-    lines.sort_by_key(|line| line.case.family.name);
+    let lines = verdicts(&radio, trials).await;
     let table = table(&lines);
-    eprintln!("{table}");
     // `./test` shows it at its end.
     std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/players.txt"), &table).unwrap();
-    let mut bad = Vec::new();
-    for line in &lines {
-        if ![EXACT, TITLES, ON].contains(&line.outcome.as_str()) {
-            eprintln!("--- {}\n{}", line.case, line.details);
-            bad.push(format!("{}: {}", line.case, line.outcome));
-        }
-    }
-    assert!(bad.is_empty(), "{bad:#?}\n{}", radio.proxy.log());
+    assert_right(&lines, &radio.proxy.log());
     let docs = essence(&shown());
     for row in essence(&table) {
         assert!(

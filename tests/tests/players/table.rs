@@ -19,13 +19,14 @@ pub(crate) fn table(lines: &[Line]) -> String {
             cuts.filter(|cut| cut.plan.how == how).count()
         };
         out.push_str(&format!(
-            "| {} | {} | {} | {} | {} FIN, {} RST, 1 kill | {} |\n",
+            "| {} | {} | {} | {} | {} FIN, {} RST, {} | {} |\n",
             line.case.family.name,
             line.version,
             line.case.level.name(),
             if line.case.icy { "yes" } else { "no" },
             of(How::Fin),
             of(How::Reset),
+            line.besides,
             line.outcome
         ));
     }
