@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use icecast_ext_core::address::Session;
+use icecast_ext_core::stock::Join;
 use icecast_ext_delivery::{Ended, Kind, Reason};
 
 use crate::accesslog::{AccessLog, Line};
@@ -42,6 +43,8 @@ pub(crate) struct Visit {
     /// Method, target without query, version.
     pub(crate) line: Arc<str>,
     pub(crate) kind: Kind,
+    /// Of a stock player that may resume.
+    pub(crate) join: Option<Join>,
     /// When its session joined first.
     pub(crate) since: SystemTime,
 }
@@ -63,6 +66,8 @@ pub(crate) struct Joining<'a> {
     /// Decoded path.
     pub(crate) mount: &'a str,
     pub(crate) kind: Kind,
+    /// Of a stock player that may resume.
+    pub(crate) join: Option<Join>,
     /// Of the answer.
     pub(crate) session: Option<Session>,
     /// Of the request.
@@ -182,6 +187,7 @@ impl Audience {
             caller,
             mount,
             kind,
+            join,
             session,
             previous,
             keep,
@@ -207,6 +213,7 @@ impl Audience {
             user: caller.user.as_deref().map(|user| names.one(user)),
             line: names.one(&caller.line),
             kind,
+            join,
             since: since.unwrap_or(now),
         });
         let story = session.map(|session| {
@@ -259,14 +266,15 @@ impl Audience {
             .collect()
     }
 
-    /// A listener goes on at another mount. Called on a delivery loop's thread.
-    pub(crate) fn moved(&self, id: u64, mount: &Arc<str>) {
+    /// A listener goes on at another mount. Called on a delivery loop's thread. Its join, whose anchor is not so any more.
+    pub(crate) fn moved(&self, id: u64, mount: &Arc<str>) -> Option<Join> {
         let mut inside = self.inside();
-        if let Some(entry) = inside.visits.get_mut(&id) {
-            let mut visit = Visit::clone(&entry.visit);
-            visit.mount = mount.clone();
-            entry.visit = Arc::new(visit);
-        }
+        let entry = inside.visits.get_mut(&id)?;
+        let mut visit = Visit::clone(&entry.visit);
+        visit.mount = mount.clone();
+        let join = visit.join.take();
+        entry.visit = Arc::new(visit);
+        join
     }
 
     /// Called on a delivery loop's thread. Who it was.

@@ -12,14 +12,15 @@ const LOOK: Duration = Duration::from_millis(100);
 
 impl Server {
     /// Returns when nobody is left, the `drain` of the configuration is over, or `at_once` says that it must not be waited for.
-    /// Aware clients and relays are sent what is held and then end: they ask another relay. Stock listeners and tunnels go on
-    /// until then.
+    /// Aware clients and relays are sent what is held and then end: they ask another relay. So do stock players that come back,
+    /// if there are other relays; many of them ask once only, and the later that is, the sooner a successor answers (R-STOCK-21).
+    /// Other listeners and tunnels go on until then.
     pub(crate) async fn drain(&self, at_once: impl Future<Output = ()>) {
         let time = self.config().drain;
         notify::stopping(time);
         self.accepting.cancel();
         self.doors.close();
-        self.engine.retire(false);
+        self.engine.retire(!self.config().relays.is_empty());
         tokio::select! {
             () = self.emptied(time) => {}
             () = at_once => tracing::warn!("stopping at once"),

@@ -10,6 +10,7 @@ mod accept;
 mod accesslog;
 mod admin;
 mod admission;
+mod anchors;
 mod answer;
 mod audience;
 mod bans;

@@ -195,6 +195,7 @@ pub(crate) async fn serve(
         caller,
         mount: &station.path,
         kind,
+        join: stock.as_ref().map(|stream| stream.anchor.join),
         session,
         previous: resume.session,
         keep: station.mount.config().window,

@@ -14,6 +14,7 @@ use icecast_ext_delivery::{Mount, RunStart};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::anchors::Anchors;
 use crate::clock;
 use crate::figures::MountFigures;
 use crate::gate::Gate;
@@ -68,6 +69,8 @@ pub(crate) struct Station {
     listed: Mutex<Option<Listed>>,
     /// Listeners of ours that the upstream counts as well.
     pub(crate) shadows: Arc<AtomicUsize>,
+    /// What has become of stock players' anchors.
+    pub(crate) anchors: Anchors,
     /// For requests that have waited for audio in vain.
     pub(crate) pace: Pace,
     /// Listeners that were promised a place, and are not counted by the mount yet.
@@ -114,6 +117,7 @@ impl Station {
             lost: Mutex::default(),
             listed: Mutex::default(),
             shadows: Arc::default(),
+            anchors: Anchors::default(),
             pace: Pace::default(),
             coming: Mutex::default(),
             taken: AtomicBool::new(false),

@@ -162,8 +162,9 @@ impl Cursor {
     }
 
     /// The cursor of a stock listener that goes on at `to` in a stream of the same format, of another mount perhaps. An ICY
-    /// phase goes on. `None` where it cannot: an aware client resumes by itself, and so does an anchored player; some decoders
-    /// do not go on, and a prelude (`prelude`: one is needed) has no place between ICY blocks (R-ICY-2).
+    /// phase goes on; an anchored player is none any more. `None` where it cannot: an aware client resumes by itself, some
+    /// decoders do not go on, a body with an end would have another, and a prelude (`prelude`: one is needed) has no place
+    /// between ICY blocks (R-ICY-2).
     #[must_use]
     pub fn carried(&self, to: Position, prelude: bool) -> Option<Self> {
         let mut after = *self;
@@ -173,8 +174,11 @@ impl Cursor {
             Body::Icy(icy) => icy.forget(),
             Body::Feed(_) => return None,
         }
-        (after.at, after.run) = (to, None);
-        (!self.aware && self.anchored.is_none() && self.continues).then_some(after)
+        (after.at, after.run, after.anchored) = (to, None, None);
+        let ends = self
+            .anchored
+            .is_some_and(|anchored| anchored.left.is_some());
+        (!self.aware && !ends && self.continues).then_some(after)
     }
 
     /// What comes next, at most `max` bytes of audio (at least 1), and the cursor after it. `tick` counts the mount's

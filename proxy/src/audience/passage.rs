@@ -77,6 +77,8 @@ impl Audience {
         let mut inside = self.inside();
         let names = &mut inside.names;
         let visit = Arc::new(Visit {
+            // The process before does not say: if it is moved from here on, that is not remembered.
+            join: None,
             id,
             mount: names.one(&passenger.mount),
             address: passenger.address,

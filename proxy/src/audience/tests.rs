@@ -51,6 +51,7 @@ impl Room {
 
     fn join(&self, at: u64, session: Option<Session>, previous: Option<Session>) -> u64 {
         let joining = Joining {
+            join: None,
             caller: &caller("a"),
             mount: "/live.mp3",
             kind: Kind::Plain,
@@ -200,6 +201,7 @@ fn a_client_that_comes_back_is_not_kept_out_by_its_own_ghost() {
         seat: Some(limits.listener(now).unwrap()),
     };
     room.audience.admitted(Joining {
+        join: None,
         caller: &caller("a"),
         mount: "/live.mp3",
         kind: Kind::Plain,

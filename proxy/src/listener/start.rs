@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use icecast_ext_core::field::Resume;
-use icecast_ext_core::resume::{HOLD, Refusal, Start};
+use icecast_ext_core::resume::{HOLD, Kind, Refusal, Start};
 use icecast_ext_core::stock::{Ask, Join, Reply, Terms};
 use tokio::time::Instant;
 
@@ -37,6 +37,7 @@ pub(super) async fn of_player(
     let Ok(fresh) = crate::random().map(Join::from_bytes) else {
         return Err(Refusal::Empty);
     };
+    let ask = &station.anchors.mend(ask);
     let decide = |late| {
         let terms = Terms {
             fresh,
@@ -45,13 +46,20 @@ pub(super) async fn of_player(
         };
         station.mount.with(|timeline| ask.decide(timeline, &terms))
     };
-    match held(server, station, || decide(false)).await {
+    let decided = match held(server, station, || decide(false)).await {
         Err(Refusal::Soon { .. }) => {
             station.pace.turn(address).await;
             decide(true)
         }
         decided => decided,
+    };
+    // A page of another site does not get the cookie.
+    if let (Ok(Reply::Stream(stream)), Some(join)) = (&decided, ask.join())
+        && matches!(stream.start.kind, Kind::Miss { .. })
+    {
+        station.anchors.set(join, Some(stream.anchor));
     }
+    decided
 }
 
 /// Decides until it is decided, or for as long as a request is held.

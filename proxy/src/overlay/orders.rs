@@ -155,9 +155,11 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
                 let audience = ask.server.audience.clone();
                 let path: Arc<str> = to.path.as_str().into();
                 let (door, to) = (ask.server.door.clone(), to.clone());
-                let mount = to.mount.clone();
+                let (mount, left) = (to.mount.clone(), from.clone());
                 ask.server.engine.carry(&from.mount, &mount, move |id| {
-                    audience.moved(id, &path);
+                    if let Some(join) = audience.moved(id, &path) {
+                        left.anchors.set(join, None);
+                    }
                     door.moved(id, &to);
                 });
             }

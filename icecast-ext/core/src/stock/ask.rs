@@ -30,6 +30,8 @@ pub struct Ask {
     pub(super) join: Resume,
     /// From the URL.
     pub(super) url: Option<Anchor>,
+    /// It says what is not so, but for whose it is.
+    pub(super) disowned: bool,
     /// From cookies.
     pub(super) cookies: Vec<Anchor>,
     /// `If-Range` or `If-Match`: the join that it says it continues.
@@ -94,6 +96,7 @@ impl Ask {
             icy: asks_icy(request),
             join,
             url: named.flatten(),
+            disowned: false,
             cookies,
             names: names.map(std::borrow::Cow::into_owned),
             path: match plain {
@@ -120,6 +123,33 @@ impl Ask {
     pub fn epochs(&self) -> impl Iterator<Item = crate::address::Epoch> {
         let anchors = self.url.iter().chain(&self.cookies);
         anchors.map(|anchor| anchor.at.epoch)
+    }
+
+    /// The join whose URL it asks.
+    #[must_use]
+    pub fn join(&self) -> Option<Join> {
+        self.url.map(|url| url.join)
+    }
+
+    /// The joins of which it brings anchors.
+    pub fn joins(&self) -> impl Iterator<Item = Join> {
+        let anchors = self.url.iter().chain(&self.cookies);
+        anchors.map(|anchor| anchor.join)
+    }
+
+    /// An anchor that its player may not have brought along (R-STOCK-26).
+    pub fn learn(&mut self, anchor: Anchor) {
+        self.cookies.push(anchor);
+    }
+
+    /// What its anchors of this join say is not so (R-STOCK-27).
+    pub fn disown(&mut self, join: Join) {
+        self.cookies.retain(|anchor| anchor.join != join);
+        if let Some(url) = &mut self.url
+            && url.join == join
+        {
+            self.disowned = true;
+        }
     }
 
     /// Fields of our own upstream's answer that this player cannot bear: it did not ask for `icy-*` (R-STOCK-15).

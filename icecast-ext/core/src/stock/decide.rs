@@ -136,7 +136,8 @@ impl Ask {
 
     /// What the anchors say together (R-STOCK-10).
     fn verdict(&self, timeline: &Timeline) -> Verdict {
-        let mut anchors: Vec<&Anchor> = self.url.iter().chain(&self.cookies).collect();
+        let url = self.url.iter().filter(|_| !self.disowned);
+        let mut anchors: Vec<&Anchor> = url.chain(&self.cookies).collect();
         anchors.retain(|anchor| self.may_be(anchor.join));
         let by_cookie = self.needs.carrier == Carrier::Cookie;
         if let (Some(url), false) = (&self.url, by_cookie) {

@@ -81,6 +81,9 @@ impl Fanout {
         let Some(carried) = cursor.carried(entry.at, !entry.prelude.is_empty()) else {
             return;
         };
+        if cursor.resets() {
+            listener.socket.forgive();
+        }
         listener.cursor = carried;
         if !entry.prelude.is_empty() {
             // What was begun is finished first.
