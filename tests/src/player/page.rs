@@ -44,6 +44,19 @@ impl Page {
     /// # Errors
     /// If it cannot listen.
     pub async fn with(urls: &[String]) -> Result<Self> {
+        Self::scripted(urls, SCRIPT).await
+    }
+
+    /// A page with an `<audio>` for this URL, and once that has played for two seconds, another for the same, and a script
+    /// that fetches it as well.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn crowded(url: &str) -> Result<Self> {
+        Self::scripted(&[url.to_owned()], &format!("{SCRIPT}{AGAIN}")).await
+    }
+
+    async fn scripted(urls: &[String], script: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
         let elements: Vec<_> = urls
@@ -51,7 +64,7 @@ impl Page {
             .map(|url| format!("<audio src=\"{url}\" autoplay></audio>\n"))
             .collect();
         let page = Arc::new(format!(
-            "<!doctype html><title>listening</title>\n{}<script>{SCRIPT}</script>\n",
+            "<!doctype html><title>listening</title>\n{}<script>{script}</script>\n",
             elements.concat()
         ));
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -95,7 +108,7 @@ impl Page {
 /// In the order that things happen, since each waits for the one before.
 const SCRIPT: &str = r"
 let last = Promise.resolve();
-document.querySelectorAll('audio').forEach((audio, element) => {
+const listen = (audio, element) => {
   const tell = (event, more = '') => {
     const body = JSON.stringify({element, event, time: audio.currentTime, more});
     last = last.then(() => fetch('/tell', {method: 'POST', body})).catch(() => {});
@@ -106,6 +119,22 @@ document.querySelectorAll('audio').forEach((audio, element) => {
   // Where there is no sound card, Firefox plays nowhere else.
   if (audio.mozCaptureStream) audio.mozCaptureStream();
   audio.play().catch(error => tell('refused', String(error)));
+};
+document.querySelectorAll('audio').forEach(listen);
+";
+
+const AGAIN: &str = r"
+const first = document.querySelector('audio');
+let alone = true;
+first.addEventListener('timeupdate', () => {
+  if (!alone || first.currentTime < 2) return;
+  alone = false;
+  const second = document.createElement('audio');
+  second.src = first.src;
+  document.body.append(second);
+  listen(second, 1);
+  // What it answers is none of a page's business; that it is read to its end is.
+  fetch(first.src, {mode: 'no-cors'}).then(answer => answer.blob()).catch(() => {});
 });
 ";
 

@@ -5,6 +5,7 @@
 
 mod case;
 mod drain;
+mod jars;
 mod matrix;
 mod radio;
 mod table;

@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(40);
 const ENOUGH: u64 = 65_536 + 3 * RATE;
 
 /// What those are told who may resume.
-const OURS: [&str; 7] = [
+pub(crate) const OURS: [&str; 7] = [
     "Accept-Ranges",
     "Content-Length",
     "Content-Location",
