@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use icecast_ext_core::field::Resume;
 use icecast_ext_core::head::Method;
 
 use super::query::{Query, Twice};
@@ -181,7 +182,9 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
 async fn live(ask: &Ask<'_>, mount: &str) -> Option<Arc<Station>> {
     let (station, _) = ask.server.find(mount).await.ok()??;
     let ready = async {
-        while station.settled().await != Supply::Live || station.mount.window().is_none() {
+        // Bytes alone are not enough: who is moved starts where a new listener could.
+        while station.settled().await != Supply::Live || station.mount.start(&Resume::LIVE).is_err()
+        {
             if matches!(station.supply(), Supply::NoSource | Supply::Refused) {
                 return false;
             }
