@@ -171,7 +171,7 @@ async fn crowded(family: Family, fin: bool, radio: &Radio, mut chance: Chance) {
             );
         }
     }
-    // Firefox may give a second element what the first has.
+    // Firefox may give a second element what the first has, and its place: then there are two that ask there.
     let expected = if family.program == FIREFOX.program {
         1..=2
     } else {
@@ -183,7 +183,12 @@ async fn crowded(family: Family, fin: bool, radio: &Radio, mut chance: Chance) {
         joins.keys()
     );
     for (target, passages) in joins {
-        let stitched = stitch(&passages);
+        let mut stitched = stitch(&passages);
+        if expected.contains(&1) {
+            stitched.astray.clear();
+        }
+        let astray = &stitched.astray;
+        assert!(astray.is_empty(), "{name}: {target}: {astray:?}");
         assert!(
             stitched.faults.is_empty(),
             "{name}: {target}: {:?}",

@@ -236,9 +236,9 @@ impl Trial {
         // With titles the wire carries more than the stream.
         let wrong = wrong.or_else(|| {
             let stitched = stitch(passages);
+            let faults = [stitched.astray, stitched.faults].concat();
             let sound = self.case.icy || find(truth, &stitched.bytes).is_some();
-            (!sound || !stitched.faults.is_empty())
-                .then(|| format!("wrong on the wire: {:?}", stitched.faults))
+            (!sound || !faults.is_empty()).then(|| format!("wrong on the wire: {faults:?}"))
         });
         let right = match &self.ears {
             Ears::Element(..) => ON,
