@@ -6,6 +6,7 @@ mod encode;
 mod feed;
 mod parse;
 mod parts;
+pub mod stock;
 
 pub use client::{Answer, Asks, Client, Piece, Report, Session, Step};
 pub use decision::{Decision, Decisions, Mount, Question, Run, Start, Successor};
@@ -125,6 +126,14 @@ pub fn feeds() -> Result<Feeds, SpecError> {
 /// If the file is not as its tests keep it.
 pub fn clients() -> Result<Client, SpecError> {
     read("client.json", include_str!("../vectors/client.json"))
+}
+
+/// `stock.json`
+///
+/// # Errors
+/// If the file is not as its tests keep it.
+pub fn stock() -> Result<stock::Stock, SpecError> {
+    read("stock.json", include_str!("../vectors/stock.json"))
 }
 
 fn read<T: DeserializeOwned>(file: &'static str, text: &str) -> Result<T, SpecError> {

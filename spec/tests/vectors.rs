@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use icecast_ext_spec::requirements;
+use icecast_ext_spec::vector::stock::{Level, Owed, Place};
 use icecast_ext_spec::vector::{self, Case, Piece};
 
 /// The ids and requirements of all cases.
@@ -38,6 +39,11 @@ fn all() -> Vec<(String, String)> {
             .into_iter()
             .map(|session| (session.id, session.requirement)),
     );
+    let stock = vector::stock().unwrap();
+    add(&mut out, &stock.anchor);
+    add(&mut out, &stock.family);
+    add(&mut out, &stock.place);
+    add(&mut out, &stock.answer);
     let encode = vector::encode().unwrap();
     let mut encoded = Vec::new();
     add(&mut encoded, &encode.resume_offset);
@@ -71,6 +77,11 @@ fn there_are_enough() {
     assert!(vector::decisions().unwrap().cases.len() > 100);
     assert!(vector::feeds().unwrap().feeds.len() > 60);
     assert!(vector::clients().unwrap().sessions.len() > 30);
+    let stock = vector::stock().unwrap();
+    assert!(stock.anchor.len() > 30);
+    assert!(stock.family.len() > 60);
+    assert!(stock.place.len() > 120);
+    assert!(stock.answer.len() > 60);
 }
 
 #[test]
@@ -93,13 +104,21 @@ fn decisions_ask_mounts_that_there_are() {
         assert!(file.mounts.contains_key(&case.input.mount), "{}", case.id);
         assert!(case.expect.is_ok(), "{}", case.id);
     }
-    for (name, mount) in &file.mounts {
+}
+
+#[test]
+fn mounts_are_possible() {
+    let stock = vector::stock().unwrap().mounts;
+    for (name, mount) in vector::decisions().unwrap().mounts.iter().chain(&stock) {
         for run in &mount.runs {
             assert!(
                 run.begins <= run.first && run.first <= run.next,
                 "{name}: {}",
                 run.epoch
             );
+            let mut titles = run.titles.iter().map(|title| title.0);
+            assert!(titles.clone().is_sorted_by(|a, b| a < b), "{name}");
+            assert!(titles.all(|at| at < run.next), "{name}");
             assert_eq!(
                 run.times.first().map(|time| time.0),
                 Some(run.begins),
@@ -118,6 +137,53 @@ fn decisions_ask_mounts_that_there_are() {
             )),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn players_ask_mounts_that_there_are() {
+    let file = vector::stock().unwrap();
+    for case in &file.place {
+        assert!(file.mounts.contains_key(&case.input.mount), "{}", case.id);
+        // From byte 0 on nothing is resumed.
+        assert!(case.input.byte > 0, "{}", case.id);
+        let Ok(Place::At(at)) = &case.expect else {
+            continue;
+        };
+        // A block that is cut, or due, has no icy-metaint before it.
+        let block = match &at.owed {
+            Some(Owed::Block(hex)) => hex.hex().is_some_and(|octets| !octets.is_empty()),
+            Some(Owed::Prelude(0)) => panic!("{}", case.id),
+            Some(Owed::Prelude(_)) | None => false,
+        };
+        assert!(
+            block || !matches!(at.owed, Some(Owed::Block(_))),
+            "{}",
+            case.id
+        );
+        assert!(!block || !at.restart, "{}", case.id);
+        assert!(
+            case.input.icy || (!block && !at.restart && at.then.is_none()),
+            "{}",
+            case.id
+        );
+    }
+    for case in &file.answer {
+        assert!(file.mounts.contains_key(&case.input.mount), "{}", case.id);
+        assert_ne!(case.input.level, Level::Off, "{}", case.id);
+    }
+}
+
+#[test]
+fn heads_of_players_are_whole() {
+    let file = vector::stock().unwrap();
+    let families = file.family.iter().map(|case| (&case.id, &case.input.head));
+    let answers = file.answer.iter().map(|case| (&case.id, &case.input.head));
+    for (id, head) in families.chain(answers) {
+        let head = head.octets().unwrap();
+        let end = b"\r\n\r\n";
+        let at = head.windows(4).position(|octets| octets == end);
+        assert_eq!(at.map(|at| at + 4), Some(head.len()), "{id}");
     }
 }
 

@@ -157,11 +157,26 @@ fn titles_that_a_resumed_feed_repeats_are_known() {
             Format::Mpeg,
         ));
     }
-    assert_eq!(titles(&timeline), [(600, "c".to_string())]);
+    // They outlive their bytes: who has been sent them is counted by them.
+    let all = [(100, "a"), (300, "b"), (600, "c")];
+    assert_eq!(
+        titles(&timeline),
+        all.map(|(at, text)| (at, text.to_string()))
+    );
+    assert_eq!(timeline.runs().next().unwrap().titles_from, off(100));
     for at in 0..5000 {
         timeline.title(off(at + 1000), Bytes::from(at.to_string()));
     }
     assert_eq!(titles(&timeline).len(), MAX_TITLES);
+    let run = timeline.runs().next().unwrap();
+    assert_eq!(run.titles_from, run.titles[0].at);
+    for at in 0..20 {
+        timeline.title(off(at + 9000), vec![b'x' + at as u8; 4000].into());
+    }
+    let run = timeline.runs().next().unwrap();
+    let bytes: usize = run.titles.iter().map(|title| title.text.len()).sum();
+    assert!((60_001..=65_536).contains(&bytes), "{bytes}");
+    assert_eq!(run.titles_from, run.titles[0].at);
 }
 
 #[test]
@@ -181,7 +196,8 @@ fn eviction_keeps_what_is_in_force() {
     assert_eq!(run.time_at(off(150)), Some(1000));
     assert_eq!(
         (run.titles.len(), run.preludes.len(), run.times.len()),
-        (2, 2, 2)
+        (3, 3, 2),
+        "titles, and the first prelude, are needed to count what was sent"
     );
     assert_eq!(run.syncs, [off(200)]);
     assert_eq!(timeline.held(), 150);

@@ -10,6 +10,8 @@ mod encode;
 mod feed;
 #[path = "vectors/parse.rs"]
 mod parse;
+#[path = "vectors/stock.rs"]
+mod stock;
 
 use std::fmt::Debug;
 use std::time::Duration;

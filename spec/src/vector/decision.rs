@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Case;
+use super::{Case, Parts};
 
 /// The file.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Run {
     /// Offsets and lengths of the preludes in force from there on.
     #[serde(default)]
     pub preludes: Vec<(u64, u64)>,
+    /// Offsets and texts of all titles known. Those below `begins` it was told when it began.
+    #[serde(default)]
+    pub titles: Vec<(u64, Parts)>,
     /// What follows: nothing yet, if it has ended.
     #[serde(default)]
     pub then: Option<Successor>,

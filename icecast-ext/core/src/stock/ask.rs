@@ -113,6 +113,24 @@ impl Ask {
         self.family
     }
 
+    /// What its family needs; for a player that is not on the list, what harms nobody.
+    #[must_use]
+    pub const fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// The first byte of body that it asks for, and the last if there is an end before that of the whole.
+    #[must_use]
+    pub const fn range(&self) -> (u64, Option<u64>) {
+        (self.first, self.last)
+    }
+
+    /// It wants titles.
+    #[must_use]
+    pub const fn icy(&self) -> bool {
+        self.icy
+    }
+
     /// Comes back: has bytes already.
     #[must_use]
     pub const fn resumes(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::resume::{Kind, RATE, Refusal, Start};
 use crate::timeline::Timeline;
 
 /// A join that comes again within so many seconds is the same one: its player has looked at the end of the file, or was cut
-/// before its first byte (R-STOCK-10).
+/// before its first byte (R-STOCK-22).
 const AGAIN: u64 = 5;
 
 /// What a decision needs besides the request.
@@ -335,13 +335,21 @@ fn enough(timeline: &Timeline, start: &Start) -> Result<(), Refusal> {
         return Ok(());
     };
     let second = run.rate().unwrap_or(RATE);
-    let here = run.epoch == start.at.epoch && start.at.offset >= run.window.first;
-    let held = edge.offset.since(start.at.offset).unwrap_or(0);
-    if here && held < second {
-        return Err(Refusal::Soon {
-            asked: start.at.offset.saturating_add(second),
-            next: edge.offset,
-        });
+    let (mut index, mut at, mut held) = (timeline.find(start.at), start.at.offset, 0_u64);
+    // Over the splices that the body is carried over.
+    while let Some((here, span)) = index.and_then(|here| Some((here, timeline.span(here)?))) {
+        held = held.saturating_add(span.next.since(at).unwrap_or(0));
+        if held >= second {
+            break;
+        }
+        if span.id == run.id {
+            return Err(Refusal::Soon {
+                asked: start.at.offset.saturating_add(second),
+                next: edge.offset,
+            });
+        }
+        let carried = timeline.carries(here, &span);
+        (index, at) = carried.map_or((None, at), |(splice, next)| (Some(next), splice.to.offset));
     }
     Ok(())
 }

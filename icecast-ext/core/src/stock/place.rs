@@ -76,7 +76,7 @@ impl Timeline {
     }
 
     /// The splice over which a stock player's body is carried from a span (R-STOCK-19), and the span it leads to.
-    fn carries(&self, index: usize, span: &Span) -> Option<(Splice, usize)> {
+    pub(super) fn carries(&self, index: usize, span: &Span) -> Option<(Splice, usize)> {
         let splice = span.splice.filter(|splice| splice.declared)?;
         let next = self.span(index + 1)?;
         let carried = span.format.continues_across_splice() && next.format == span.format;

@@ -9,7 +9,7 @@ use icecast_ext_spec::vector::{self, Decision, Successor};
 
 use super::{all, offset};
 
-fn timeline(mount: &vector::Mount) -> Timeline {
+pub(super) fn timeline(mount: &vector::Mount) -> Timeline {
     let mut timeline = Timeline::new(mount.burst);
     let mut declared = false;
     for run in &mount.runs {
@@ -35,6 +35,11 @@ fn timeline(mount: &vector::Mount) -> Timeline {
                     offset(*at),
                     vec![u8::try_from(at % 251).expect("a byte"); len].into(),
                 );
+            }
+            // Those before the run's first byte it is told before that comes.
+            let told = |at: u64| here(at) || (*from == run.begins && at < *from);
+            for (at, text) in run.titles.iter().filter(|title| told(title.0)) {
+                timeline.title(offset(*at), text.octets().expect("octets").into());
             }
             for at in run.syncs.iter().filter(|at| here(**at)) {
                 timeline.sync(offset(*at));
