@@ -120,6 +120,8 @@ pub(crate) fn planner(
             0 if case.icy => At::Block(chance.bits()),
             // A browser that has not begun to play takes the end of what it has for an error of the file.
             _ if made == 0 && case.family.browses() => At::Body(chance.range(90_000, 100_000)),
+            // Blocks are 16 000 bytes apart, titles 40 000: each answer lives to see a block, so that no title is overtaken.
+            _ if case.icy => At::Body(chance.range(17_000, 40_000)),
             _ => At::Body(chance.range(5_000, 40_000)),
         };
         let how = if case.fin && made % 2 == 0 {

@@ -38,11 +38,12 @@ async fn each_player_comes_back_ten_times_to_the_exact_byte() {
     // `./test` shows it at its end.
     std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/players.txt"), &table).unwrap();
     assert_right(&lines, &radio.proxy.log());
-    let docs = essence(&shown());
-    for row in essence(&table) {
-        assert!(
-            docs.contains(&row),
-            "docs/players.md does not show {row:?}\n{table}"
-        );
-    }
+    // Players that are missing here stay in the docs.
+    let rows = essence(&table);
+    let mut docs = essence(&shown());
+    docs.retain(|doc| rows.iter().any(|row| row[0] == doc[0]));
+    assert_eq!(
+        docs, rows,
+        "docs/players.md shows something else than\n{table}"
+    );
 }
