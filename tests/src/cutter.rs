@@ -1,15 +1,18 @@
 //! A wire that is cut where the test says.
 //!
 //! A [`Cutter`] listens on one *front* for each target and forwards. Every connection may have a [`Plan`]: where its
-//! response is cut, how, and whether the client may come back to the same front or has to move to another.
+//! response is cut, how, and whether the client may come back to the same front or has to move to another. What went
+//! through is on record: see [`Cutter::passages`].
 
+mod passage;
 mod progress;
+mod queue;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use socket2::SockRef;
@@ -18,6 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use passage::{Ending, Passage};
+
+use passage::Ledger;
 use progress::Progress;
 
 /// How a connection ends.
@@ -38,7 +44,8 @@ pub enum At {
     Head(u64),
     /// After so many bytes of body.
     Body(u64),
-    /// Inside the first ICY block that is not empty, at a byte chosen by this number; not at all if there is none.
+    /// Inside the first ICY block that is not empty, at a byte chosen by this number. An answer that does not say where
+    /// its blocks are is cut somewhere in its first 40 000 bytes.
     Block(u64),
 }
 
@@ -75,6 +82,19 @@ pub struct Cut {
     pub body: u64,
 }
 
+/// How a wire behaves besides its cuts. As it is by default, a wire is frank and forgets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners {
+    /// How long a client is kept while the target refuses, as a port is that a service manager holds open.
+    pub patience: Duration,
+    /// How the end of the server's side looks to the client; as it was, if unset.
+    pub death: Option<How>,
+    /// Body bytes to keep of each passage.
+    pub keep: usize,
+    /// Before a reset, waits a little for the client's kernel to take what was sent: then the client has all of it.
+    pub settle: bool,
+}
+
 /// What every connection meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -85,10 +105,11 @@ enum Mode {
     Hole,
 }
 
-type Planner = Box<dyn FnMut(usize) -> Option<Plan> + Send>;
+/// Is told the front and how many cuts have been made.
+type Planner = Box<dyn FnMut(usize, usize) -> Option<Plan> + Send>;
 
 struct Shared {
-    targets: Vec<SocketAddr>,
+    targets: Mutex<Vec<SocketAddr>>,
     planner: Mutex<Planner>,
     /// Bit i: front i may be used.
     open: AtomicU64,
@@ -97,6 +118,8 @@ struct Shared {
     now: watch::Sender<(u64, How)>,
     cuts: Mutex<Vec<Cut>>,
     accepted: AtomicU64,
+    manners: Mutex<Manners>,
+    ledger: Ledger,
 }
 
 /// The wire. It ends when dropped.
@@ -113,16 +136,30 @@ impl Cutter {
     /// If it cannot listen.
     pub async fn planned(
         targets: &[SocketAddr],
-        planner: impl FnMut(usize) -> Option<Plan> + Send + 'static,
+        mut planner: impl FnMut(usize) -> Option<Plan> + Send + 'static,
+    ) -> Result<Self> {
+        Self::counted(targets, move |front, _| planner(front)).await
+    }
+
+    /// As [`Cutter::planned`], but `planner` is told as well how many cuts have been made: a plan that a connection did
+    /// not live to see can be given to the next.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn counted(
+        targets: &[SocketAddr],
+        planner: impl FnMut(usize, usize) -> Option<Plan> + Send + 'static,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
-            targets: targets.to_vec(),
+            targets: Mutex::new(targets.to_vec()),
             planner: Mutex::new(Box::new(planner)),
             open: AtomicU64::new(u64::MAX),
             mode: Mutex::new(Mode::Open),
             now: watch::Sender::new((0, How::Fin)),
             cuts: Mutex::new(Vec::new()),
             accepted: AtomicU64::new(0),
+            manners: Mutex::new(Manners::default()),
+            ledger: Ledger::default(),
         });
         let mut tasks = JoinSet::new();
         let mut fronts = Vec::new();
@@ -175,6 +212,22 @@ impl Cutter {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
+    /// Changes how it behaves, for connections that are yet to come.
+    pub fn behave(&self, manners: Manners) {
+        *self.shared.manners.lock().expect("no panic while held") = manners;
+    }
+
+    /// Leads a front to another target, for connections that are yet to come.
+    pub fn lead(&self, front: usize, target: SocketAddr) {
+        self.shared.targets.lock().expect("no panic while held")[front] = target;
+    }
+
+    /// Every connection that it has carried or carries.
+    #[must_use]
+    pub fn passages(&self) -> Vec<Passage> {
+        self.shared.ledger.passages()
+    }
+
     /// Cuts whatever is open, now.
     pub fn cut_now(&self, how: How) {
         self.shared.now.send_modify(|(count, with)| {
@@ -221,43 +274,52 @@ fn reset(socket: TcpStream) {
 async fn carry(mut client: TcpStream, front: usize, shared: Arc<Shared>) {
     let mut now = shared.now.subscribe();
     let mode = *shared.mode.lock().expect("no panic while held");
+    let manners = *shared.manners.lock().expect("no panic while held");
     if mode == Mode::Hole {
         return stall(&mut client).await;
     }
     if mode == Mode::Refuse || shared.open.load(Ordering::SeqCst) >> front & 1 == 0 {
         return reset(client);
     }
-    let Ok(mut server) = TcpStream::connect(shared.targets[front]).await else {
+    let target = shared.targets.lock().expect("no panic while held")[front];
+    let Some(mut server) = connect(target, manners.patience).await else {
         return reset(client);
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let made = shared.cuts.lock().expect("no panic while held").len();
+    let plan = (shared.planner.lock().expect("no panic while held"))(front, made);
+    let entry = shared.ledger.open(front, manners.keep);
+    // Last, so that who waits for a connection to be accepted finds it on record.
     shared.accepted.fetch_add(1, Ordering::SeqCst);
-    let plan = (shared.planner.lock().expect("no panic while held"))(front);
     let mut progress = Progress::new(plan.map(|plan| plan.at));
     let mut up = vec![0; 16 << 10];
     let mut down = vec![0; 64 << 10];
-    let how = loop {
+    let (how, ending) = loop {
         tokio::select! {
             changed = now.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                break now.borrow().1;
+                let how = now.borrow().1;
+                break (how, Ending::Cut(how));
             }
             read = client.read(&mut up) => match read {
                 Ok(n) if n > 0 => {
+                    entry.asked(&up[..n]);
                     if server.write_all(&up[..n]).await.is_err() {
-                        return;
+                        // The server's side has ended: its last words, if any, are still to be read.
+                        continue;
                     }
                 }
                 // The client has what it wanted, or has gone: the server learns it.
-                _ => return,
+                _ => return entry.ended(Ending::Client, 0),
             },
             read = server.read(&mut down) => match read {
                 Ok(n) if n > 0 => {
                     let (out, cut) = progress.feed(&down[..n]);
+                    entry.answered(&out);
                     if client.write_all(&out).await.is_err() {
-                        return;
+                        return entry.ended(Ending::Client, 0);
                     }
                     if let (true, Some(plan)) = (cut, plan) {
                         let body = progress.body;
@@ -269,14 +331,20 @@ async fn carry(mut client: TcpStream, front: usize, shared: Arc<Shared>) {
                             Next::Any => u64::MAX,
                         };
                         shared.open.store(open, Ordering::SeqCst);
-                        break plan.how;
+                        break (plan.how, Ending::Cut(plan.how));
                     }
                 }
-                Ok(_) => break How::Fin,
-                Err(_) => break How::Reset,
+                Ok(_) => break (manners.death.unwrap_or(How::Fin), Ending::Server(How::Fin)),
+                Err(_) => break (manners.death.unwrap_or(How::Reset), Ending::Server(How::Reset)),
             },
         }
     };
+    let unsent = if manners.settle && how == How::Reset {
+        queue::settle(&client).await
+    } else {
+        0
+    };
+    entry.ended(ending, unsent);
     match how {
         How::Fin => {
             let _ = client.shutdown().await;
@@ -285,6 +353,18 @@ async fn carry(mut client: TcpStream, front: usize, shared: Arc<Shared>) {
         How::Stall => {
             drop(server);
             stall(&mut client).await;
+        }
+    }
+}
+
+/// Tries for so long.
+async fn connect(target: SocketAddr, patience: Duration) -> Option<TcpStream> {
+    let start = Instant::now();
+    loop {
+        match TcpStream::connect(target).await {
+            Ok(server) => return Some(server),
+            Err(_) if start.elapsed() >= patience => return None,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }

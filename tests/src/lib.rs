@@ -23,6 +23,7 @@
 //! | [`feed`] | relay frames, right and wrong |
 //! | [`heard`] | the resuming client, and everything it tells |
 //! | [`browser`] | a headless Chromium |
+//! | [`player`] | stock players, from ffmpeg to Firefox |
 //! | [`truth`] | slices, hashes, the first difference, does it decode |
 //! | [`disk`] | a small disk that gets full or read-only |
 //! | [`manager`] | a service manager that listens to what it is told |
@@ -48,6 +49,7 @@ pub mod icecast;
 pub mod icy;
 pub mod manager;
 pub mod metadata;
+pub mod player;
 pub mod port;
 pub mod proxy;
 pub mod source;

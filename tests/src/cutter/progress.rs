@@ -52,6 +52,11 @@ impl Progress {
         }
         self.in_body = true;
         self.metaint = metaint(&head[..end]);
+        let at = match (at, self.metaint) {
+            (At::Block(pick), None) => At::Body(pick % 40_000),
+            _ => at,
+        };
+        self.at = Some(at);
         self.audio_left = self.metaint.unwrap_or(0);
         let (n, cut) = self.feed_body(at, &head[end + 4..]);
         head.truncate(end + 4 + n);
