@@ -87,8 +87,6 @@ pub struct Cut {
 pub struct Manners {
     /// How long a client is kept while the target refuses, as a port is that a service manager holds open.
     pub patience: Duration,
-    /// How the end of the server's side looks to the client; as it was, if unset.
-    pub death: Option<How>,
     /// Body bytes to keep of each passage.
     pub keep: usize,
     /// Before a reset, waits a little for the client's kernel to take what was sent: then the client has all of it.
@@ -334,8 +332,8 @@ async fn carry(mut client: TcpStream, front: usize, shared: Arc<Shared>) {
                         break (plan.how, Ending::Cut(plan.how));
                     }
                 }
-                Ok(_) => break (manners.death.unwrap_or(How::Fin), Ending::Server(How::Fin)),
-                Err(_) => break (manners.death.unwrap_or(How::Reset), Ending::Server(How::Reset)),
+                Ok(_) => break (How::Fin, Ending::Server(How::Fin)),
+                Err(_) => break (How::Reset, Ending::Server(How::Reset)),
             },
         }
     };

@@ -16,6 +16,7 @@ use icecast_ext_tests::truth::find;
 use icecast_ext_tests::wait::wait_until;
 
 mod answers;
+mod formats;
 mod holds;
 mod losses;
 

@@ -19,7 +19,6 @@ async fn a_relay_that_stops_sends_each_player_on_to_the_next() {
         planner: &mut |_| Box::new(|_, _| None),
         due: 0,
         besides: "1 SIGTERM",
-        dies_well: false,
     })
     .await;
     wait(&mut trials, |trial| trial.reached() >= ENOUGH).await;

@@ -21,7 +21,6 @@ async fn each_player_comes_back_ten_times_to_the_exact_byte() {
         planner: &mut |case| Box::new(planner(case, chance.fork(), Arc::clone(&killed))),
         due: CUTS,
         besides: "1 kill",
-        dies_well: true,
     })
     .await;
     wait(&mut trials, |trial| trial.cuts() >= BEFORE).await;

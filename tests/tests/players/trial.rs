@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecast_ext_tests::cutter::{Cut, Cutter, How, Manners, Passage, Plan};
+use icecast_ext_tests::cutter::{Cut, Cutter, Manners, Passage, Plan};
 use icecast_ext_tests::player::Player;
 use icecast_ext_tests::player::page::Page;
 use icecast_ext_tests::player::wire::{reached, stitch};
@@ -72,8 +72,6 @@ pub(crate) struct Wiring<'a> {
     pub(crate) due: usize,
     /// What else ends their connections, once.
     pub(crate) besides: &'static str,
-    /// Whether a server that dies resets those who would take a FIN for the end.
-    pub(crate) dies_well: bool,
 }
 
 pub(crate) type Planner = Box<dyn FnMut(usize, usize) -> Option<Plan> + Send>;
@@ -85,7 +83,6 @@ impl Wiring<'_> {
         let wire = Cutter::counted(&[self.to], planner).await.expect("a wire");
         wire.behave(Manners {
             patience: PATIENCE,
-            death: (self.dies_well && !case.fin).then_some(How::Reset),
             keep: KEEP,
             settle: true,
         });
