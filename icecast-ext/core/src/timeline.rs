@@ -148,6 +148,13 @@ impl Timeline {
         }
     }
 
+    /// All that is held is from a journal, which may lack the last that was sent.
+    pub fn recalled(&mut self) {
+        if let Some(run) = self.runs.back_mut() {
+            run.recalled = Some(run.window.next);
+        }
+    }
+
     /// `bytes` are the prelude from `at` on.
     pub fn prelude(&mut self, at: Offset, bytes: Bytes) {
         if let Some(run) = self.runs.back_mut() {

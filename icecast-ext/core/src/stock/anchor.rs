@@ -25,8 +25,8 @@ const QUERY: &str = "_anchor";
 const VERSION: u8 = 1;
 const OCTETS: usize = 43;
 const CHARACTERS: usize = 58;
-/// The most that is looked at of one request.
-pub(super) const MAX_COOKIES: usize = 32;
+/// The most that is looked at of one request: somebody may have it looked at often.
+pub(super) const MAX_COOKIES: usize = 8;
 
 /// Names a player's join, and what came of it: 48 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

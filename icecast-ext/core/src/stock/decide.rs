@@ -83,10 +83,8 @@ impl Ask {
     fn begin(&self, timeline: &Timeline, terms: &Terms) -> Result<Reply, Refusal> {
         let cookie = self.needs.carrier == Carrier::Cookie;
         let recent = |anchor: &Anchor| !cookie || is_recent(timeline, anchor);
-        let anchors = self
-            .url
-            .iter()
-            .chain(self.cookies.iter().filter(|_| cookie));
+        let url = self.url.iter().filter(|_| !self.disowned);
+        let anchors = url.chain(self.cookies.iter().filter(|_| cookie));
         let again = anchors
             .filter(|anchor| self.may_be(anchor.join) && recent(anchor))
             .filter_map(|anchor| match self.look(timeline, anchor) {

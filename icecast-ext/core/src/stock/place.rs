@@ -117,7 +117,11 @@ impl Timeline {
                 owed,
                 icy: Some(walk.phase),
             };
-            if let Some(owed) = walk.through(&titles) {
+            let (from, owed) = (walk.at, walk.through(&titles));
+            if titles.doubtful(from, walk.at) {
+                return None;
+            }
+            if let Some(owed) = owed {
                 return Some(here(&walk, walk.at, owed));
             }
             match self.carries(index, &span) {

@@ -17,6 +17,7 @@ pub(super) struct Remains {
     id: RunId,
     titles: VecDeque<Title>,
     titles_from: Offset,
+    recalled: Option<Offset>,
     next: Offset,
     /// In force where the splice into the run leads; `None`: forgotten.
     prelude: Option<(Offset, Bytes)>,
@@ -31,6 +32,7 @@ impl Remains {
             id: run.id,
             prelude,
             titles_from: run.titles_from,
+            recalled: run.recalled,
             next: run.window.next,
             titles: run.titles,
         }
@@ -48,14 +50,30 @@ pub(crate) struct Titled<'a> {
     pub(crate) list: &'a VecDeque<Title>,
     /// From here on all are known.
     pub(crate) from: Offset,
+    /// [`Run::recalled`]
+    recalled: Option<Offset>,
     pub(crate) next: Offset,
 }
+
+/// So many bytes may have been sent before a crash that are not in the journal: those of a few ticks. Who has more has come back
+/// since, and got them from us.
+const DOUBT: u64 = 16 << 10;
 
 impl<'a> Titled<'a> {
     /// The title in force at `at`.
     pub(crate) fn at(&self, at: Offset) -> Option<&'a Title> {
         let reached = self.list.partition_point(|title| title.at <= at);
         self.list.get(reached.checked_sub(1)?)
+    }
+
+    /// Whether a body that goes from one byte to the other may have had a title elsewhere than it is known to be.
+    pub(crate) fn doubtful(&self, from: Offset, to: Offset) -> bool {
+        let sent = |end: &Offset| from < *end && *end < to && to <= end.saturating_add(DOUBT);
+        let Some(end) = self.recalled.filter(sent) else {
+            return false;
+        };
+        let after = self.list.partition_point(|title| title.at < end);
+        self.list.get(after).is_some_and(|title| title.at < to)
     }
 }
 
@@ -71,6 +89,7 @@ impl Timeline {
             return Some(Titled {
                 list: &run.titles,
                 from: run.titles_from,
+                recalled: run.recalled,
                 next: run.window.next,
             });
         }
@@ -78,6 +97,7 @@ impl Timeline {
         Some(Titled {
             list: &remains.titles,
             from: remains.titles_from,
+            recalled: remains.recalled,
             next: remains.next,
         })
     }

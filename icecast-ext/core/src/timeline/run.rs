@@ -89,6 +89,8 @@ pub struct Run {
     pub titles: VecDeque<Title>,
     /// From here on all titles are known.
     pub titles_from: Offset,
+    /// Up to here it is from a journal. More may have been sent before a crash, with titles that have another place now.
+    pub recalled: Option<Offset>,
     /// When the byte at an offset arrived: origin's clock, ms since 1970, one a tick. The last one at or before
     /// `window.first` is kept.
     pub times: VecDeque<(Offset, u64)>,
@@ -121,6 +123,7 @@ impl Run {
             fields: begin.fields,
             titles: VecDeque::new(),
             titles_from: begin.first,
+            recalled: None,
             times: VecDeque::new(),
             preludes: VecDeque::new(),
             syncs: VecDeque::new(),

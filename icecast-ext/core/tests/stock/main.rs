@@ -79,6 +79,34 @@ proptest! {
 }
 
 #[test]
+fn a_title_that_may_have_had_another_place_before_a_crash_is_no_ground_to_stand_on() {
+    for (who, title, exact) in [
+        (Who::GStreamer, true, false),
+        (Who::GStreamer, false, true),
+        (Who::FfmpegPlain, true, true),
+    ] {
+        let mut world = World::new(false);
+        world.happen(&Happens::Grow(600));
+        let mut player = Player::join(who, &world);
+        player.read(&world, 300).unwrap();
+        world
+            .servers
+            .iter_mut()
+            .for_each(|server| server.recalled());
+        world.happen(&Happens::Grow(400));
+        if title {
+            world.happen(&Happens::Title(9));
+        }
+        world.happen(&Happens::Grow(400));
+        // What is before the end of the journal is certain.
+        assert!(matches!(player.come_back(&world, 0), Came::Exact));
+        player.read(&world, 700).unwrap();
+        let came = player.come_back(&world, 0);
+        assert_eq!(matches!(came, Came::Exact), exact, "{who:?}, {title}");
+    }
+}
+
+#[test]
 fn ten_thousand_cuts_of_one_byte_each_lose_nothing() {
     for who in [Who::Ffmpeg, Who::GStreamer, Who::FfmpegPlain, Who::Vlc] {
         let mut story = vec![Happens::Title(3), Happens::Grow(100), Happens::Title(40)];

@@ -188,6 +188,7 @@ fn put_run(out: &mut Vec<u8>, run: &Run) {
         put_bytes(out, &title.text);
     });
     put_u64(out, run.titles_from.get());
+    put_offset(out, run.recalled);
     put_all(out, &run.times, put_time);
     put_all(out, &run.preludes, |out, prelude| {
         put_placed(out, Some(prelude));
@@ -196,9 +197,20 @@ fn put_run(out: &mut Vec<u8>, run: &Run) {
     put_splice(out, run.splice);
     out.push(u8::from(run.ended));
     out.push(u8::from(run.declared));
-    out.push(u8::from(run.told.is_some()));
-    if let Some(told) = run.told {
-        put_u64(out, told.get());
+    put_offset(out, run.told);
+}
+
+fn put_offset(out: &mut Vec<u8>, offset: Option<Offset>) {
+    out.push(u8::from(offset.is_some()));
+    if let Some(offset) = offset {
+        put_u64(out, offset.get());
+    }
+}
+
+fn offset(read: &mut Read) -> Option<Option<Offset>> {
+    match read.bool()? {
+        true => read.offset().map(Some),
+        false => Some(None),
     }
 }
 
@@ -222,16 +234,13 @@ fn run(read: &mut Read) -> Option<Run> {
         })?
         .into(),
         titles_from: read.offset()?,
+        recalled: offset(read)?,
         times: all(read, time)?.into(),
         preludes: all(read, |read| read.placed()?)?.into(),
         syncs: all(read, Read::offset)?.into(),
         splice: splice(read)?,
         ended: read.bool()?,
         declared: read.bool()?,
-        told: if read.bool()? {
-            Some(read.offset()?)
-        } else {
-            None
-        },
+        told: offset(read)?,
     })
 }

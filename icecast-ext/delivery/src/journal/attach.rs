@@ -25,6 +25,7 @@ impl Mount {
             (follows || forget).then(|| buffer.ring.next())
         });
         *lock(&self.journal) = Some(handle);
+        self.write().timeline.recalled();
         let buffer = self.read();
         let mut loaded = Loaded {
             bytes: buffer.ring.held(),
