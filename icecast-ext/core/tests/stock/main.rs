@@ -93,11 +93,11 @@ fn a_title_that_may_have_had_another_place_before_a_crash_is_no_ground_to_stand_
             .servers
             .iter_mut()
             .for_each(|server| server.recalled());
-        world.happen(&Happens::Grow(400));
+        world.happen(&Happens::Grow(100));
         if title {
             world.happen(&Happens::Title(9));
         }
-        world.happen(&Happens::Grow(400));
+        world.happen(&Happens::Grow(700));
         // What is before the end of the journal is certain.
         assert!(matches!(player.come_back(&world, 0), Came::Exact));
         player.read(&world, 700).unwrap();
