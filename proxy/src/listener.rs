@@ -130,7 +130,7 @@ pub(crate) async fn serve(
     }
     let decided = match wanted.stock {
         Some(ask) => for_player(server, station, caller, ask).await,
-        None => for_listener(server, station, request, tier, wanted.asked).await,
+        None => for_listener(server, station, request, caller, (tier, wanted.asked)).await,
     };
     let Body {
         start,
@@ -230,11 +230,11 @@ async fn for_listener(
     server: &Server,
     station: &Station,
     request: &Request<'_>,
-    tier: Tier,
-    asked: Option<Resume>,
+    caller: &Caller,
+    (tier, asked): (Tier, Option<Resume>),
 ) -> Result<Body, Answer> {
     let start = start::of_listener(server, station, tier, asked).await;
-    let start = start.map_err(|refusal| refuse(station, asked, refusal))?;
+    let start = start.map_err(|refusal| refuse(station, caller, asked, refusal))?;
     let (format, lines) = station.run_at(start.at);
     let icy = tier != Tier::Feed
         && !format.has_preludes()
@@ -265,7 +265,7 @@ async fn for_player(
     ask: &Ask,
 ) -> Result<Body, Answer> {
     let reply = start::of_player(server, station, caller.address, ask).await;
-    match reply.map_err(|refusal| refuse(station, None, refusal))? {
+    match reply.map_err(|refusal| refuse(station, caller, None, refusal))? {
         Reply::Stream(stream) => Ok(Body {
             start: stream.start.clone(),
             cursor: stream.cursor,
@@ -311,10 +311,10 @@ async fn for_player(
 }
 
 /// No start: what the listener is told.
-fn refuse(station: &Station, asked: Option<Resume>, refusal: Refusal) -> Answer {
+fn refuse(station: &Station, caller: &Caller, asked: Option<Resume>, refusal: Refusal) -> Answer {
     station.figures.refused.one();
-    let from = asked.map(|asked| asked.from);
-    tracing::info!(mount = station.path, ?from, %refusal, "refused");
+    let from = asked.unwrap_or(Resume::LIVE).from;
+    tracing::info!(peer = %caller.peer, mount = station.path, ?from, %refusal, "refused");
     match refusal {
         Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
         refusal => Answer::precondition(refusal, station.mount.window()),
