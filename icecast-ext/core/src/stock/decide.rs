@@ -144,33 +144,34 @@ impl Ask {
         // Of one join the latest that the byte comes after; a cookie is later than the URL.
         anchors.reverse();
         anchors.sort_by_key(|anchor| std::cmp::Reverse(anchor.body));
-        let mut seen: Vec<Join> = Vec::new();
-        let (mut held, mut soon, mut losses) = (None, None, Vec::new());
+        let mut found: Vec<(Anchor, Found)> = Vec::new();
         for anchor in anchors {
-            if seen.contains(&anchor.join) {
+            if found.iter().any(|(other, _)| other.join == anchor.join) {
                 continue;
             }
             match self.look(timeline, anchor) {
-                Found::Held(place, start) => match &held {
-                    Some((_, other, _)) if *other != place => return Verdict::Lost(None),
-                    _ => held = Some((*anchor, place, start)),
-                },
-                Found::Soon(refusal) => soon = Some(refusal),
                 // An earlier anchor of this join says where earlier bytes are.
-                Found::Lost(_) if self.first < anchor.body => continue,
-                Found::Lost(lost) => losses.push(lost),
+                Found::Lost(_) if self.first < anchor.body => {}
+                looked => found.push((*anchor, looked)),
             }
-            seen.push(anchor.join);
         }
-        match (held, soon) {
-            // One of them is not this player's, and nobody can tell which.
-            (Some(_), Some(_)) => Verdict::Lost(None),
-            (Some((anchor, place, start)), None) => Verdict::Held(anchor, place, start),
-            (None, Some(refusal)) => Verdict::Soon(refusal),
-            (None, None) => match losses.as_slice() {
-                [lost] => Verdict::Lost(*lost),
-                _ => Verdict::Lost(None),
-            },
+        let mut found = found.into_iter();
+        let Some((anchor, first)) = found.next() else {
+            return Verdict::Lost(None);
+        };
+        // Of several joins all but one are somebody else's, and nobody can tell which one is not: be they gone, they count.
+        let agrees = |(_, other): (Anchor, Found)| match (&first, &other) {
+            (Found::Held(place, _), Found::Held(other, _)) => place == other,
+            (Found::Soon(_), Found::Soon(_)) => true,
+            _ => false,
+        };
+        if !found.all(agrees) {
+            return Verdict::Lost(None);
+        }
+        match first {
+            Found::Held(place, start) => Verdict::Held(anchor, place, start),
+            Found::Soon(refusal) => Verdict::Soon(refusal),
+            Found::Lost(lost) => Verdict::Lost(lost),
         }
     }
 
