@@ -16,7 +16,7 @@ use crate::timeline::Timeline;
 
 /// A join that comes again within so many seconds is the same one: its player has looked at the end of the file, or was cut
 /// before its first byte (R-STOCK-22).
-const AGAIN: u64 = 5;
+const AGAIN: u64 = 20;
 
 /// What a decision needs besides the request.
 #[derive(Clone, Copy, Debug)]
