@@ -49,7 +49,7 @@ async fn check(format: Format, relays: [SocketAddr; 2], mut chance: Chance) {
         .await;
     }
     let join = PLAIN.ask(relays[0], mount, Some("bytes=0-"), &[]).await;
-    let anchor = cookie(&join.head).unwrap();
+    let anchor = cookie(&join.head).unwrap_or_else(|| panic!("{format:?}: {:?}", join.head));
     let prelude = join.head.place().unwrap().prelude;
     assert_eq!(prelude > 0, !format.is_raw(), "{format:?}");
     join.wait_len(prelude + 80_000, SOON).await;

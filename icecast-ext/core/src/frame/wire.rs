@@ -87,10 +87,12 @@ pub(super) fn head(input: &[u8]) -> Result<Option<(Head, usize)>, FrameError> {
         let len = usize::try_from(len).map_err(|_| FrameError::TooLong(len))?;
         return Ok(Some((Head::Other { kind, len }, input.len() - rest.len())));
     }
-    // The offset may not reach into the next frame.
+    // The offset may not reach into the next frame, whether or not that is there already.
+    let here = usize::try_from(len).map_or(rest.len(), |len| len.min(rest.len()));
     let whole = rest.len() as u64 >= len;
-    match at(rest) {
-        Ok((after, offset)) => {
+    match at(&rest[..here]) {
+        Ok((left, offset)) => {
+            let after = &rest[here - left.len()..];
             let len = len.saturating_sub((rest.len() - after.len()) as u64);
             if len == 0 || len > MAX_DATA {
                 return Err(FrameError::Malformed("DATA of no bytes, or too many"));
