@@ -8,6 +8,7 @@ use super::family::Carrier;
 use super::place::Place;
 use super::reply::{Reply, Stream, Tell};
 use super::{Anchor, Ask, Join, Level, TAIL, TOTAL};
+use crate::address::Position;
 use crate::codec::Format;
 use crate::field::{Miss, Resume};
 use crate::plan::{Anchored, Cursor};
@@ -168,7 +169,12 @@ impl Ask {
         if !found.all(agrees) {
             return Verdict::Lost(None);
         }
+        let alone = self.url == Some(anchor) && !self.cookies.iter().any(|c| c.join == anchor.join);
         match first {
+            // Its player may have lost its place before, and not have got the cookie that says where it is now.
+            Found::Held(place, _) if alone && is_about_to_go(timeline, place.at) => {
+                Verdict::Lost(None)
+            }
             Found::Held(place, start) => Verdict::Held(anchor, place, start),
             Found::Soon(refusal) => Verdict::Soon(refusal),
             Found::Lost(lost) => Verdict::Lost(lost),
@@ -326,6 +332,20 @@ fn is_recent(timeline: &Timeline, anchor: &Anchor) -> bool {
     live.is_some_and(|live| {
         live.at.epoch == anchor.at.epoch && anchor.at.offset.saturating_add(again) >= live.at.offset
     })
+}
+
+/// Whether a byte is among the oldest held of a run that has lost some already: by a burst and a second, so far as a loss may have
+/// led back (R-STOCK-28).
+fn is_about_to_go(timeline: &Timeline, at: Position) -> bool {
+    let Some(run) = timeline
+        .run_at(at)
+        .filter(|run| run.window.first > run.start)
+    else {
+        return false;
+    };
+    let back = timeline.burst.saturating_add(run.rate().unwrap_or(RATE));
+    let back = back.min(run.window.len() / 4);
+    at.offset < run.window.first.saturating_add(back)
 }
 
 /// There is a second of audio, or nothing to wait for: players that get less come back as fast as they can (R-STOCK-12).

@@ -79,6 +79,29 @@ proptest! {
 }
 
 #[test]
+fn what_was_lost_does_not_come_back_into_reach_by_the_burst_that_followed() {
+    let mut world = World::new(false);
+    world.happen(&Happens::Grow(600));
+    let mut player = Player::join(Who::Vlc, &world);
+    player.read(&world, 100).unwrap();
+    for _ in 0..20 {
+        world.happen(&Happens::Grow(300));
+    }
+    // Gone by less than the burst, everywhere.
+    for server in &mut world.servers {
+        let gone = player.received() as u64 + 200;
+        assert_eq!(server.held(), 6600);
+        server.evict(gone + 100);
+    }
+    assert!(matches!(player.come_back(&world, 0), Came::Lost(_)));
+    player.read(&world, 450).unwrap();
+    player.forget_cookies();
+    // By the URL alone the old place would be held again, and be wrong.
+    let came = player.come_back(&world, 1);
+    assert!(matches!(came, Came::Lost(_)), "old bytes");
+}
+
+#[test]
 fn a_title_that_may_have_had_another_place_before_a_crash_is_no_ground_to_stand_on() {
     for (who, title, exact) in [
         (Who::GStreamer, true, false),

@@ -132,6 +132,11 @@ impl Player {
         player
     }
 
+    /// A page of another site: cookies do not come back.
+    pub(crate) fn forget_cookies(&mut self) {
+        self.jar.clear();
+    }
+
     pub(crate) fn received(&self) -> usize {
         self.got.len()
     }
@@ -231,7 +236,9 @@ impl Player {
             assert_eq!((stream.status(), said), (206, Some(expected.as_str())));
         }
         if lost {
-            return Came::Lost(stream.start);
+            let start = stream.start.clone();
+            self.open(server, &stream);
+            return Came::Lost(start);
         }
         if first == 0 {
             // A join as any other.
@@ -304,8 +311,18 @@ impl Player {
         let Some(Byte::Audio(at)) = next else {
             return false;
         };
+        // Whose anchor is in the URL has no claim to the oldest (R-STOCK-28).
+        let in_url = matches!(self.kind, Kind::Vlc | Kind::GStreamer);
         let run = world.servers[server].run_at(*at);
-        run.is_some_and(|run| run.window.first <= at.offset && at.offset < run.window.next)
+        run.is_some_and(|run| {
+            let lost_some = run.window.first > run.start;
+            let oldest = if in_url && lost_some {
+                run.window.len() / 4
+            } else {
+                0
+            };
+            run.window.first.saturating_add(oldest) <= at.offset && at.offset < run.window.next
+        })
     }
 
     /// It has heard what the twin has.
