@@ -236,11 +236,7 @@ async fn for_listener(
     let start = start::of_listener(server, station, tier, asked).await;
     let start = start.map_err(|refusal| refuse(station, caller, asked, refusal))?;
     let (format, lines) = station.run_at(start.at);
-    let icy = tier != Tier::Feed
-        && !format.has_preludes()
-        && request
-            .field("Icy-MetaData")
-            .is_some_and(|value| value.trim_ascii() == b"1");
+    let icy = tier != Tier::Feed && !format.has_preludes() && request.asks_icy();
     let (aware, continues) = (tier == Tier::Aware, format.continues_across_splice());
     let (kind, cursor) = match tier {
         Tier::Feed => (Kind::Feed, Cursor::feed(start.at)),

@@ -17,6 +17,20 @@ use crate::wait::wait_until;
 /// A machine that is busy with other tests may take so long to start a browser, or to answer.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// Flags of a Chromium without a head that talks to nobody but us.
+pub(crate) const HEADLESS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+];
+
 /// A browser with one page. Killed when dropped, with the driver.
 #[derive(Debug)]
 pub struct Browser {
@@ -36,23 +50,10 @@ impl Browser {
         let scratch = Scratch::new("browser")?;
         let profile = scratch.file("profile");
         // Started here and not by the driver, so that it ends with the test.
-        let args = [
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--window-size=1200,1000",
-            "--remote-debugging-port=0",
-            &format!("--user-data-dir={}", profile.display()),
-            "about:blank",
-        ]
-        .map(str::to_owned);
+        let profile_flag = format!("--user-data-dir={}", profile.display());
+        let page = ["--window-size=1200,1000", &profile_flag, "about:blank"];
+        let args = [&["chromium"], &HEADLESS[..], &page].concat();
+        let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
         let chromium = Child::start(As::Me, &args, &scratch.file("chromium.log"))?;
         let port = wait_until("Chromium's debugging port", PATIENCE, async || {
             let text = std::fs::read_to_string(profile.join("DevToolsActivePort")).ok()?;

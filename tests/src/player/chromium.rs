@@ -1,6 +1,7 @@
 //! Chromium, without a head and without a driver.
 
 use super::{Family, PLAIN, words};
+use crate::browser::HEADLESS;
 
 /// `<audio>` on a [`page`](super::page).
 pub const CHROMIUM: Family = Family {
@@ -8,24 +9,11 @@ pub const CHROMIUM: Family = Family {
     program: "chromium",
     args: |wish| {
         let profile = format!("--user-data-dir={}", wish.dir.join("profile").display());
-        let mut args = words(&FLAGS);
+        let mut args = words(&HEADLESS);
+        // Nobody clicks.
+        args.push("--autoplay-policy=no-user-gesture-required".to_owned());
         args.extend([profile, wish.url.to_owned()]);
         args
     },
     ..PLAIN
 };
-
-const FLAGS: [&str; 11] = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    // Nobody clicks.
-    "--autoplay-policy=no-user-gesture-required",
-    "--remote-debugging-port=0",
-];

@@ -120,6 +120,13 @@ impl<'a> Request<'a> {
         self.version == Version::Http11 && lists(&self.fields, "expect", "100-continue")
     }
 
+    /// `Icy-MetaData: 1`: it wants titles in blocks.
+    #[must_use]
+    pub fn asks_icy(&self) -> bool {
+        let value = self.field("icy-metadata");
+        value.is_some_and(|value| value.trim_ascii() == b"1")
+    }
+
     /// The user and the password of `Authorization: Basic`, if it is there and can be decoded (RFC 7617). Any encoding.
     #[must_use]
     pub fn basic_auth(&self) -> Option<(Vec<u8>, Vec<u8>)> {

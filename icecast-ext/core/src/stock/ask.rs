@@ -1,6 +1,6 @@
 //! What a request says to this chapter.
 
-use super::family::{Carrier, Family, Needs, asks_icy};
+use super::family::{Carrier, Family, Needs};
 use super::{Anchor, Join, Level, TOTAL, anchor};
 use crate::field::Resume;
 use crate::head::{Request, Target};
@@ -93,7 +93,7 @@ impl Ask {
             level,
             first,
             last,
-            icy: asks_icy(request),
+            icy: request.asks_icy(),
             join,
             url: named.flatten(),
             disowned: false,

@@ -74,6 +74,14 @@ const ANY: Shape = Shape {
     agents: &[],
 };
 
+/// Whoever has ffmpeg's network code in it.
+const FFMPEG: Needs = Needs {
+    carrier: Carrier::Cookie,
+    reset: false,
+    containers: true,
+    counts_on: false,
+};
+
 /// All families, the first that fits counts.
 pub const FAMILIES: &[Family] = &[
     Family {
@@ -121,12 +129,7 @@ pub const FAMILIES: &[Family] = &[
             icy: Some(true),
             ..ANY
         },
-        needs: Some(Needs {
-            carrier: Carrier::Cookie,
-            reset: false,
-            containers: true,
-            counts_on: false,
-        }),
+        needs: Some(FFMPEG),
         why: "goes back to the original URL after a redirect, but has a cookie jar that is its own; reads the rest of a block \
               that was cut, and counts anew",
     },
@@ -138,12 +141,7 @@ pub const FAMILIES: &[Family] = &[
             agents: &["Lavf/", "libmpv"],
             ..ANY
         },
-        needs: Some(Needs {
-            carrier: Carrier::Cookie,
-            reset: false,
-            containers: true,
-            counts_on: false,
-        }),
+        needs: Some(FFMPEG),
         why: "as above; a range alone is what others send, too",
     },
     Family {
@@ -220,7 +218,7 @@ impl Family {
     pub fn of(request: &Request<'_>, range: Option<Range>) -> Option<&'static Self> {
         let look = Look {
             range,
-            icy: asks_icy(request),
+            icy: request.asks_icy(),
             element: is_element(request),
             agent: request
                 .field("User-Agent")
@@ -229,12 +227,6 @@ impl Family {
         };
         FAMILIES.iter().find(|family| look.fits(&family.shape))
     }
-}
-
-/// `Icy-MetaData: 1`
-pub(super) fn asks_icy(request: &Request<'_>) -> bool {
-    let field = request.field("Icy-MetaData");
-    field.is_some_and(|value| value.trim_ascii() == b"1")
 }
 
 struct Look {
