@@ -72,8 +72,8 @@ pub struct Proxy {
     tls: Option<SocketAddr>,
     setup: Setup,
     child: Option<Child>,
-    /// The process that took over last.
-    heir: Option<u32>,
+    /// The processes that took over, one after the other.
+    heirs: Vec<u32>,
     scratch: Scratch,
 }
 
@@ -98,7 +98,7 @@ impl Proxy {
                 tls: setup.tls.then(port::free),
                 setup: setup.clone(),
                 child: None,
-                heir: None,
+                heirs: Vec::new(),
                 scratch: Scratch::new("proxy")?,
             };
             match proxy.restart().await {
@@ -139,7 +139,8 @@ impl Proxy {
     /// Its process id, while it runs; of the process that serves, if it was upgraded.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.heir.or(self.child.as_ref().map(Child::id))
+        let heir = self.heirs.last().copied();
+        heir.or(self.child.as_ref().map(Child::id))
     }
 
     /// SIGUSR2 to the process that serves. Returns when it has handed over, or has said that it could not.
@@ -158,7 +159,7 @@ impl Proxy {
             if let Some(at) = new.find(DONE) {
                 let number = new[at + DONE.len()..].split_whitespace().next();
                 let heir = number.unwrap_or_default().parse()?;
-                self.heir = Some(heir);
+                self.heirs.push(heir);
                 return Ok(heir);
             }
             ensure!(!new.contains("the upgrade has failed"), "{new}");
@@ -179,8 +180,8 @@ impl Proxy {
 
     /// Whether it still runs; if it was upgraded, whether its successor does.
     pub fn runs(&mut self) -> bool {
-        match self.heir {
-            Some(heir) => runs(heir),
+        match self.heirs.last() {
+            Some(heir) => runs(*heir),
             None => self.first_runs(),
         }
     }
@@ -195,14 +196,20 @@ impl Proxy {
         self.child.as_mut()?.code()
     }
 
-    /// SIGKILL.
+    /// SIGKILL to every process that has served here. Returns once they have gone, and their listening sockets with them.
     pub fn kill(&mut self) {
-        if let Some(heir) = self.heir.take() {
+        for heir in &self.heirs {
             // It may have ended.
-            let _ = kill("KILL", heir);
+            let _ = kill("KILL", *heir);
         }
         if let Some(mut child) = self.child.take() {
             child.kill();
+        }
+        let end = Instant::now() + Duration::from_secs(10);
+        for heir in std::mem::take(&mut self.heirs) {
+            while lives(heir) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 
@@ -299,6 +306,12 @@ fn runs(pid: u32) -> bool {
         .next()
         .and_then(|rest| rest.split_whitespace().next())
         .is_some_and(|state| state != "Z")
+}
+
+/// Any of its threads runs: only with the last of them do its sockets close.
+fn lives(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    runs(pid) || tasks.is_ok_and(|tasks| tasks.count() > 1)
 }
 
 impl Drop for Proxy {
