@@ -114,7 +114,7 @@ impl Server {
         let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK));
         let stream = match &self.certificates {
             Some(certificates) if way == Way::Tls => {
-                tls::accept(certificates, stream, peer, &self.figures).await
+                Box::pin(tls::accept(certificates, stream, peer, &self.figures)).await
             }
             _ => Some(stream.into()),
         };
@@ -143,9 +143,9 @@ impl Server {
             // The process before, for those whom it could not hand over. They were let in there.
             if let Some(station) = self.stations.get(&target.path) {
                 let permit = admission::Permit::free(self.door.clone());
-                listener::serve(
+                Box::pin(listener::serve(
                     self, &station, connection, &request, &caller, wanted, permit,
-                )
+                ))
                 .await;
             }
             return;
@@ -154,7 +154,8 @@ impl Server {
             return self.reply(connection, &request, &caller, &answer).await;
         }
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
-            return origin::serve(self, connection, &request, &caller, length, target).await;
+            let source = origin::serve(self, connection, &request, &caller, length, target);
+            return Box::pin(source).await;
         }
         let path = request.target.split('?').next().unwrap_or_default();
         let onward = match &judged.onward {
@@ -170,13 +171,13 @@ impl Server {
                     caller: &caller,
                     resume: judged.asked,
                 };
-                let admitted = admission::admit(self, &station, mode, connection, &asking).await;
-                let Some((connection, permit)) = admitted else {
+                let admitted = admission::admit(self, &station, mode, connection, &asking);
+                let Some((connection, permit)) = Box::pin(admitted).await else {
                     return;
                 };
-                listener::serve(
+                Box::pin(listener::serve(
                     self, &station, connection, &request, &caller, wanted, permit,
-                )
+                ))
                 .await;
             }
             Route::Answer(answer) => self.refuse(connection, &request, &caller, &answer).await,
@@ -193,7 +194,7 @@ impl Server {
                         caller: &caller,
                         secure: matches!(connection.stream, Stream::Tls(_)),
                     };
-                    return overlay::serve(&ask, subject, connection).await;
+                    return Box::pin(overlay::serve(&ask, subject, connection)).await;
                 }
                 self.figures.tunnelled.one();
                 let _seat = match self.limits.tunnel(caller.address, Instant::now()) {
@@ -205,8 +206,8 @@ impl Server {
                     }
                 };
                 let since = connection.since;
-                let carried =
-                    tunnel::carry(connection, length, &bytes, &onward, upstream, &caller).await;
+                let carried = tunnel::carry(connection, length, &bytes, &onward, upstream, &caller);
+                let carried = Box::pin(carried).await;
                 self.note(&caller, since, carried.status, carried.bytes);
             }
         }

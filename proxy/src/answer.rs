@@ -178,7 +178,8 @@ impl Answer {
 pub(crate) async fn drain(stream: &mut Stream) {
     let waste = async {
         let mut left: usize = 1 << 20;
-        let mut waste = [0; 4096];
+        // Not within the future, which all connections have from their first byte on.
+        let mut waste = vec![0; 4096];
         while let Ok(n @ 1..) = stream.read(&mut waste).await {
             left = left.saturating_sub(n);
             if left == 0 {

@@ -9,6 +9,7 @@ mod passage;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +20,7 @@ use icecast_ext_delivery::{Ended, Kind, Reason};
 use crate::accesslog::{AccessLog, Line};
 use crate::caller::Caller;
 use crate::limits::{Connected, Seat};
+pub(crate) use names::Asked;
 use names::Names;
 pub(crate) use passage::Passenger;
 
@@ -31,17 +33,8 @@ const MAX_AWAY: usize = 65_536;
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
     pub(crate) id: u64,
-    /// Decoded path.
-    pub(crate) mount: Arc<str>,
     pub(crate) address: IpAddr,
-    /// Empty if unknown.
-    pub(crate) agent: Arc<str>,
-    /// Empty if unknown.
-    pub(crate) referer: Arc<str>,
-    /// Of Basic authentication.
-    pub(crate) user: Option<Arc<str>>,
-    /// Method, target without query, version.
-    pub(crate) line: Arc<str>,
+    pub(crate) asked: Arc<Asked>,
     pub(crate) kind: Kind,
     /// Of a stock player that may resume.
     pub(crate) join: Option<Join>,
@@ -80,8 +73,8 @@ pub(crate) struct Joining<'a> {
 #[derive(Debug)]
 struct Entry {
     visit: Arc<Visit>,
-    /// Of its answer, and its story's number.
-    story: Option<(Session, u64)>,
+    /// The number of its story.
+    story: Option<NonZeroU64>,
     /// Sent to it before it was ours: by the process that was upgraded.
     carried: u64,
     places: Places,
@@ -199,19 +192,22 @@ impl Audience {
         let known = previous.and_then(|previous| {
             let number = *inside.by_session.get(&previous)?;
             let story = inside.stories.get(&number)?;
-            (*story.first.mount == *mount).then_some(number)
+            (*story.first.asked.mount == *mount).then_some(number)
         });
         let known = known.filter(|_| session.is_some());
         let since = known.and_then(|number| Some(inside.stories.get(&number)?.first.since));
         let names = &mut inside.names;
-        let visit = Arc::new(Visit {
-            id,
+        let asked = Asked {
             mount: names.one(mount),
-            address: caller.address,
             agent: names.one(&caller.agent),
             referer: names.one(&caller.referer),
             user: caller.user.as_deref().map(|user| names.one(user)),
             line: names.one(&caller.line),
+        };
+        let visit = Arc::new(Visit {
+            id,
+            address: caller.address,
+            asked: names.asked(asked),
             kind,
             join,
             since: since.unwrap_or(now),
@@ -233,11 +229,11 @@ impl Audience {
             (story.open, story.id) = (story.open + 1, id);
             inside.by_session.remove(&before);
             inside.by_session.insert(session, number);
-            (session, number)
+            number
         });
         let entry = Entry {
             visit,
-            story,
+            story: story.and_then(NonZeroU64::new),
             carried: 0,
             places,
         };
@@ -252,7 +248,7 @@ impl Audience {
         let number = *inside.by_session.get(&session)?;
         let id = inside.stories.get(&number)?.id;
         let entry = inside.visits.get_mut(&id)?;
-        let here = *entry.visit.mount == *mount;
+        let here = *entry.visit.asked.mount == *mount;
         here.then(|| entry.places.seat.take()).flatten()
     }
 
@@ -261,17 +257,21 @@ impl Audience {
         let inside = self.inside();
         let visits = inside.visits.values().map(|entry| &entry.visit);
         visits
-            .filter(|visit| *visit.mount == *mount)
+            .filter(|visit| *visit.asked.mount == *mount)
             .cloned()
             .collect()
     }
 
     /// A listener goes on at another mount. Called on a delivery loop's thread. Its join, whose anchor is not so any more.
     pub(crate) fn moved(&self, id: u64, mount: &Arc<str>) -> Option<Join> {
-        let mut inside = self.inside();
+        let inside = &mut *self.inside();
         let entry = inside.visits.get_mut(&id)?;
         let mut visit = Visit::clone(&entry.visit);
-        visit.mount = mount.clone();
+        let asked = Asked {
+            mount: mount.clone(),
+            ..Asked::clone(&visit.asked)
+        };
+        visit.asked = inside.names.asked(asked);
         let join = visit.join.take();
         entry.visit = Arc::new(visit);
         join
@@ -287,7 +287,7 @@ impl Audience {
         let entry = inside.visits.remove(&ended.id)?;
         let visit = entry.visit;
         let sent = entry.carried.saturating_add(ended.sent_bytes);
-        let over = match entry.story.map(|(_, number)| number) {
+        let over = match entry.story.map(NonZeroU64::get) {
             None => Some(Over {
                 first: visit.clone(),
                 sent,
@@ -323,7 +323,7 @@ impl Audience {
         over.into_iter()
             .chain(overdue)
             .for_each(|over| self.write(&over));
-        tracing::info!(id = visit.id, address = %visit.address, mount = &*visit.mount, agent = &*visit.agent, reason = ?ended.reason, sent_bytes = ended.sent_bytes, audio_bytes = ended.audio_bytes, secs = ended.secs, "listener gone");
+        tracing::info!(id = visit.id, address = %visit.address, mount = &*visit.asked.mount, agent = &*visit.asked.agent, reason = ?ended.reason, sent_bytes = ended.sent_bytes, audio_bytes = ended.audio_bytes, secs = ended.secs, "listener gone");
         Some(visit)
     }
 
@@ -331,7 +331,8 @@ impl Audience {
     pub(crate) fn forget(&self, id: u64) {
         let mut inside = self.inside();
         let entry = inside.visits.remove(&id);
-        if let Some((_, number)) = entry.as_ref().and_then(|entry| entry.story) {
+        if let Some(number) = entry.as_ref().and_then(|entry| entry.story) {
+            let number = number.get();
             let gone = inside.stories.get_mut(&number).is_some_and(|story| {
                 story.open = story.open.saturating_sub(1);
                 story.open == 0
@@ -371,15 +372,16 @@ impl Audience {
 
     fn write(&self, over: &Over) {
         let Over { first, sent, end } = over;
+        let asked = &first.asked;
         self.log.write(&Line {
             address: first.address,
-            user: first.user.as_deref(),
+            user: asked.user.as_deref(),
             end: *end,
-            request: &first.line,
+            request: &asked.line,
             status: 200,
             bytes: *sent,
-            referer: &first.referer,
-            agent: &first.agent,
+            referer: &asked.referer,
+            agent: &asked.agent,
             lasted: end.duration_since(first.since).unwrap_or_default(),
         });
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
-use icecast_ext_core::head::{HeadError, MAX_HEAD, Request, Version};
+use icecast_ext_core::head::{HeadError, Request, Version};
 use tokio::io::AsyncReadExt as _;
 
 use crate::answer::Answer;
@@ -12,6 +12,8 @@ use crate::figures::Figures;
 use crate::limits::Connected;
 use crate::stream::Stream;
 
+/// Room for what most clients ask; more is made when it is needed.
+const FIRST: usize = 1024;
 /// A head that takes longer is answered 408 and closed (R-HTTP-7).
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,7 @@ pub(crate) async fn read(
         loop {
             match Request::parse(&buffer) {
                 Ok(Some(_)) => return Some(Ok(())),
-                Ok(None) => buffer.reserve(MAX_HEAD / 2),
+                Ok(None) => buffer.reserve(FIRST),
                 Err(error) => return Some(Err(error)),
             }
             match stream.read_buf(&mut buffer).await {

@@ -357,7 +357,7 @@ fn row(visit: &Visit) -> Row {
     Row {
         id: visit.id,
         address: visit.address.to_canonical().to_string(),
-        agent: visit.agent.to_string(),
+        agent: visit.asked.agent.to_string(),
         connected: connected.as_secs(),
         ..Row::default()
     }

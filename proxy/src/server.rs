@@ -111,9 +111,9 @@ impl Server {
                 };
                 if let (Some(upstream), Reason::Evicted | Reason::Stuck) = (&upstream, ended.reason)
                 {
-                    upstream.ledger().slow(&visit.mount);
+                    upstream.ledger().slow(&visit.asked.mount);
                 }
-                figures.left(&visit.mount, visit.address, &ended);
+                figures.left(&visit.asked.mount, visit.address, &ended);
             }
         };
         let engine =

@@ -98,14 +98,14 @@ impl Status {
             let visits = server.audience.of(&station.path);
             for visit in visits.iter().filter(|visit| visit.kind == Kind::Feed) {
                 let known = |child: &&mut Child| {
-                    child.address == visit.address && *child.agent == *visit.agent
+                    child.address == visit.address && *child.agent == *visit.asked.agent
                 };
                 if let Some(child) = children.iter_mut().find(known) {
                     child.mounts += 1;
                 } else if children.len() < CHILDREN {
                     children.push(Child {
                         address: visit.address,
-                        agent: short(&visit.agent),
+                        agent: short(&visit.asked.agent),
                         mounts: 1,
                     });
                 }

@@ -1,6 +1,7 @@
 //! Listeners that go to another process, and come from one. Those who are away stay: their lines are written here.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,7 @@ use icecast_ext_core::address::Session;
 use icecast_ext_delivery::Kind;
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, Entry, FIRST_ID, Places, Story, Visit};
+use super::{Asked, Audience, Entry, FIRST_ID, Places, Story, Visit};
 
 /// A listener, on its way.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,17 +31,18 @@ impl Audience {
     pub(crate) fn passenger(&self, id: u64) -> Option<Passenger> {
         let inside = self.inside();
         let entry = inside.visits.get(&id)?;
-        let number = entry.story.map(|(_, number)| number);
+        let number = entry.story.map(NonZeroU64::get);
         let story = number.and_then(|number| inside.stories.get(&number));
         let visit = &entry.visit;
+        let asked = &visit.asked;
         let since = visit.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         Some(Passenger {
-            mount: visit.mount.to_string(),
+            mount: asked.mount.to_string(),
             address: visit.address,
-            agent: visit.agent.to_string(),
-            referer: visit.referer.to_string(),
-            user: visit.user.as_deref().map(str::to_owned),
-            line: visit.line.to_string(),
+            agent: asked.agent.to_string(),
+            referer: asked.referer.to_string(),
+            user: asked.user.as_deref().map(str::to_owned),
+            line: asked.line.to_string(),
             since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             sent: entry.carried + story.map_or(0, |story| story.sent),
         })
@@ -50,7 +52,8 @@ impl Audience {
     pub(crate) fn leave(&self, id: u64) {
         let mut inside = self.inside();
         let entry = inside.visits.remove(&id);
-        if let Some((_, number)) = entry.as_ref().and_then(|entry| entry.story) {
+        if let Some(number) = entry.as_ref().and_then(|entry| entry.story) {
+            let number = number.get();
             let gone = inside.stories.get_mut(&number).is_some_and(|story| {
                 story.open = story.open.saturating_sub(1);
                 story.open == 0
@@ -76,16 +79,19 @@ impl Audience {
         let since = UNIX_EPOCH.checked_add(Duration::from_millis(passenger.since));
         let mut inside = self.inside();
         let names = &mut inside.names;
-        let visit = Arc::new(Visit {
-            // The process before does not say: if it is moved from here on, that is not remembered.
-            join: None,
-            id,
+        let asked = Asked {
             mount: names.one(&passenger.mount),
-            address: passenger.address,
             agent: names.one(&passenger.agent),
             referer: names.one(&passenger.referer),
             user: passenger.user.as_deref().map(|user| names.one(user)),
             line: names.one(&passenger.line),
+        };
+        let visit = Arc::new(Visit {
+            // The process before does not say: if it is moved from here on, that is not remembered.
+            join: None,
+            id,
+            address: passenger.address,
+            asked: names.asked(asked),
             kind,
             since: since.unwrap_or_else(SystemTime::now),
         });
@@ -101,12 +107,12 @@ impl Audience {
             };
             inside.stories.insert(id, Box::new(story));
             inside.by_session.insert(session, id);
-            (session, id)
+            id
         });
         let entry = Entry {
             visit,
             carried: if story.is_none() { passenger.sent } else { 0 },
-            story,
+            story: story.and_then(NonZeroU64::new),
             places,
         };
         inside.visits.insert(id, Box::new(entry));
