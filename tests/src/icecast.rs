@@ -15,6 +15,8 @@ pub const PASSWORD: &str = "hackme";
 /// How an Icecast is set up.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// `<clients>`, relays and listeners together.
+    pub clients: u32,
     /// `<burst-size>` in bytes.
     pub burst: usize,
     /// `<queue-size>` in bytes.
@@ -28,6 +30,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            clients: 5000,
             burst: 65_536,
             queue: 524_288,
             source_timeout: 10,
@@ -79,6 +82,12 @@ impl Icecast {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// `http://127.0.0.1:PORT` and a path.
@@ -164,6 +173,7 @@ impl Icecast {
 
 fn config(setup: &Setup, addr: SocketAddr, scratch: &Scratch) -> String {
     let Setup {
+        clients,
         burst,
         queue,
         source_timeout,
@@ -175,7 +185,7 @@ fn config(setup: &Setup, addr: SocketAddr, scratch: &Scratch) -> String {
         "<icecast>
   <location>here</location><admin>nobody@localhost</admin><hostname>localhost</hostname>
   <limits>
-    <clients>5000</clients><sources>50</sources><queue-size>{queue}</queue-size>
+    <clients>{clients}</clients><sources>50</sources><queue-size>{queue}</queue-size>
     <client-timeout>30</client-timeout><header-timeout>15</header-timeout>
     <source-timeout>{source_timeout}</source-timeout>
     <burst-on-connect>1</burst-on-connect><burst-size>{burst}</burst-size>

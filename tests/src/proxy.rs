@@ -22,12 +22,13 @@ pub fn binary() -> &'static Path {
         if let Some(path) = std::env::var_os("ICECAST_EXT_BIN") {
             return path.into();
         }
-        // target/PROFILE/deps/this-test
-        let me = std::env::current_exe().expect("this test has a path");
-        let profile = me
-            .parent()
-            .and_then(Path::parent)
-            .expect("target/PROFILE/deps");
+        // target/PROFILE/deps/this-test, or target/PROFILE/the-benchmark
+        let me = std::env::current_exe().expect("this program has a path");
+        let folder = me.parent().expect("target/PROFILE");
+        let profile = match folder.ends_with("deps") {
+            true => folder.parent().expect("target/PROFILE/deps"),
+            false => folder,
+        };
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         build.args(["build", "--quiet", "--workspace", "--bins"]);
         build.current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -86,6 +86,12 @@ impl Authority {
         self.scratch.path()
     }
 
+    /// For clients that trust it. Each handshake is a whole one.
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.client)
+    }
+
     /// A certificate for these names, in `FILE.pem` and `FILE.key`; what was there is replaced.
     ///
     /// # Errors
