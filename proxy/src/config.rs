@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use icecast_ext_core::stock::Level;
+use icecast_ext_delivery::MountConfig;
 use ipnet::IpNet;
 
 pub use options::{Admission, CertificateFiles, LimitsTable, MountTable, Options, StockPlayers};
@@ -38,7 +39,7 @@ pub struct Config {
     /// What players get that know nothing of this protocol.
     pub stock_players: Level,
     /// Between two sends to a listener.
-    pub tick: Duration,
+    pub delivery_tick: Duration,
     /// Base URLs of other relays, without a trailing slash.
     pub relays: Vec<String>,
     /// Mounts that are pulled from the start.
@@ -144,6 +145,8 @@ pub struct MountOptions {
     pub burst: Option<u64>,
     /// Instead of the one for all.
     pub stock_players: Option<Level>,
+    /// Instead of the one for all.
+    pub delivery_tick: Option<Duration>,
 }
 
 /// What strangers may take; zero is no limit.
@@ -206,8 +209,21 @@ impl Config {
             window: None,
             burst: None,
             stock_players: None,
+            delivery_tick: None,
         };
         self.mounts.get(path).unwrap_or(&DEFAULT)
+    }
+
+    /// How a mount holds and publishes.
+    #[must_use]
+    pub fn mount_config(&self, path: &str) -> MountConfig {
+        let options = self.mount(path);
+        MountConfig {
+            tick: options.delivery_tick.unwrap_or(self.delivery_tick),
+            window: options.window.unwrap_or(self.window),
+            burst: options.burst.unwrap_or(self.burst),
+            ..MountConfig::default()
+        }
     }
 
     /// What players of a mount get that know nothing of this protocol.

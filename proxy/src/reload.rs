@@ -13,14 +13,13 @@ use crate::server::Server;
 use crate::{house, notify, origin};
 
 /// Open or in use already: changing them takes a new process.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 8] = [
     "upstream",
     "upstream-ca",
     "upstream-admin",
     "listen",
     "listen-tls",
     "state",
-    "tick",
     "admin",
     "user",
 ];
@@ -139,7 +138,6 @@ fn keep_what_is_fixed(now: &Config, next: &mut Config) -> Vec<Change> {
     next.upstream.clone_from(&now.upstream);
     next.listen.clone_from(&now.listen);
     next.state.clone_from(&now.state);
-    next.tick = now.tick;
     next.admin = now.admin;
     next.user.clone_from(&now.user);
     let options = &mut next.options;
@@ -151,7 +149,6 @@ fn keep_what_is_fixed(now: &Config, next: &mut Config) -> Vec<Change> {
     options.listen.clone_from(&now.options.listen);
     options.listen_tls.clone_from(&now.options.listen_tls);
     options.state.clone_from(&now.options.state);
-    options.tick = now.options.tick;
     options.admin = now.options.admin;
     options.user.clone_from(&now.options.user);
     refused
@@ -191,18 +188,12 @@ impl Server {
             .tell(None, What::Reload { ok: true, note });
     }
 
-    /// Windows and bursts of the mounts that are there; pulls of those that always are.
+    /// The mounts that are there; pulls of those that always are.
     fn mounts_as_configured(self: &Arc<Self>) {
-        let config = self.config();
         for station in self.stations.all() {
-            let options = config.mount(&station.path);
-            let window = options.window.unwrap_or(config.window);
-            let burst = options.burst.unwrap_or(config.burst);
-            let has = station.mount.config();
-            if (has.window, has.burst) != (window, burst) {
-                station.mount.reconfigure(window, burst);
-            }
+            self.mount_as_configured(&station);
         }
+        let config = self.config();
         for path in &config.always {
             let is_new = self.stations.get(path).is_none();
             let station = self.station(path);
@@ -253,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_open_stays_and_is_named_each_time() {
         let now = config("upstream = \"http://a:1\"\nlisten = [\"127.0.0.1:1\"]\n");
-        let text = "upstream = \"http://b:1\"\nlisten = [\"127.0.0.1:2\"]\nstate = \"/s\"\ntick = 10\nadmin = \"127.0.0.1:3\"\nuser = \"u\"\npatience = 3\n";
+        let text = "upstream = \"http://b:1\"\nlisten = [\"127.0.0.1:2\"]\nstate = \"/s\"\nadmin = \"127.0.0.1:3\"\nuser = \"u\"\npatience = 3\n";
         let mut next = config(text);
         for _ in 0..2 {
             let refused = keep_what_is_fixed(&now, &mut next);
@@ -261,16 +252,10 @@ mod tests {
                 .iter()
                 .map(|change| change.option.as_str())
                 .collect();
-            assert_eq!(
-                names,
-                ["admin", "listen", "state", "tick", "upstream", "user"]
-            );
+            assert_eq!(names, ["admin", "listen", "state", "upstream", "user"]);
             assert_eq!(next.upstream, now.upstream);
             assert_eq!(next.listen, now.listen);
-            assert_eq!(
-                (next.tick, next.admin, &next.state, &next.user),
-                (now.tick, None, &None, &None)
-            );
+            assert_eq!((next.admin, &next.state, &next.user), (None, &None, &None));
             assert_eq!(next.patience.as_secs(), 3, "what can change does");
             assert_eq!(next.options.listen, now.options.listen);
             next = config(text);

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use icecast_ext_delivery::{Ended, Engine, EngineConfig, Journal, Mount, MountConfig, Reason};
+use icecast_ext_delivery::{Ended, Engine, EngineConfig, Journal, Mount, Reason};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -240,15 +240,15 @@ impl Server {
 
     /// A mount as it is configured, which holds nothing.
     pub(crate) fn new_mount(&self, path: &str) -> Arc<Mount> {
-        let config = self.config();
-        let options = config.mount(path);
-        let config = MountConfig {
-            tick: config.tick,
-            window: options.window.unwrap_or(config.window),
-            burst: options.burst.unwrap_or(config.burst),
-            ..MountConfig::default()
-        };
-        self.engine.mount(path, config)
+        self.engine.mount(path, self.config().mount_config(path))
+    }
+
+    /// A mount that is there, as it is configured now.
+    pub(crate) fn mount_as_configured(&self, station: &Station) {
+        let config = self.config().mount_config(&station.path);
+        if station.mount.config() != config {
+            station.mount.reconfigure(config);
+        }
     }
 
     /// The mount has ended: its listeners go when they have been sent what is held.

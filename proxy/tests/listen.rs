@@ -42,7 +42,7 @@ impl Origin {
                 "--source-password",
                 "secret",
             ])
-            .args(["--tick", "50"])
+            .args(["--delivery-tick", "50"])
             .env("NO_COLOR", "1")
             .env("ICECAST_EXT_LOG", "info")
             .stdin(Stdio::piped())

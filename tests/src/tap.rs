@@ -27,7 +27,12 @@ struct Record {
     body: Vec<u8>,
     end: Option<End>,
     last: Option<Instant>,
+    /// When bytes came after a pause.
+    arrivals: Vec<Instant>,
 }
+
+/// What comes closer together was sent at once.
+const AT_ONCE: Duration = Duration::from_millis(15);
 
 /// An open listener: the head is there, the body is being recorded. Closed when dropped.
 #[derive(Debug)]
@@ -122,7 +127,11 @@ impl Tap {
                     Err(_) => record.end = Some(End::Reset),
                     Ok(n) => {
                         record.body.extend_from_slice(&buffer[..n]);
-                        record.last = Some(Instant::now());
+                        let now = Instant::now();
+                        if record.last.is_none_or(|last| now - last > AT_ONCE) {
+                            record.arrivals.push(now);
+                        }
+                        record.last = Some(now);
                         continue;
                     }
                 }
@@ -188,6 +197,16 @@ impl Tap {
     #[must_use]
     pub fn silence(&self) -> Option<Duration> {
         self.with(|record| record.last.map(|last| last.elapsed()))
+    }
+
+    /// Times between one send and the next, of those that began after `since`.
+    #[must_use]
+    pub fn gaps(&self, since: Instant) -> Vec<Duration> {
+        self.with(|record| {
+            let later = record.arrivals.iter().filter(|at| **at > since);
+            let later: Vec<_> = later.collect();
+            later.windows(2).map(|pair| *pair[1] - *pair[0]).collect()
+        })
     }
 
     /// Waits until so many body bytes have come.

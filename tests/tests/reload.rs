@@ -76,7 +76,7 @@ async fn a_reload_under_2000_listeners_is_heard_by_none_and_holds_for_who_comes_
     assert!(link(&tap).contains("a.example"), "{:?}", tap.head);
 
     // What is right holds for who comes next.
-    let second = "relays = [\"http://b.example:1\"]\nalways = [\"/third.mp3\"]\nwindow = 60\ntick = 100\nsource-password = \"hemlig\"\n\
+    let second = "relays = [\"http://b.example:1\"]\nalways = [\"/third.mp3\"]\nwindow = 60\nstate = \"/nowhere\"\nsource-password = \"hemlig\"\n\
                   [mount.\"/other.mp3\"]\nwindow = 2\n[mount.\"/third.mp3\"]\nburst = 2000\n[mount.\"/live.mp3\"]\nmax-listeners = 5\n[limits]\nconnections-per-address = 0\njoins-per-second = 0\nmounts = 3\n";
     proxy.rewrite(second).unwrap();
     proxy.signal("HUP").unwrap();

@@ -73,6 +73,13 @@ impl Timeline {
         self.burst = burst;
     }
 
+    /// FORMAT frames of the runs that are held say this from now on.
+    pub fn set_tick(&mut self, tick_ms: u32) {
+        for run in &mut self.runs {
+            run.tick_ms = tick_ms;
+        }
+    }
+
     // ---- the writer's side: one writer, everything in order of offsets ----
 
     /// A run begins; the one before ends at its edge. The splice between them is settled once the new run's first sync

@@ -1,5 +1,7 @@
 //! What a mount's readers see, behind one lock: timeline and ring, and a listener's next turn of them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use icecast_ext_core::plan::{Cursor, End, Step};
 use icecast_ext_core::timeline::{Begin, Timeline};
@@ -8,6 +10,10 @@ use crate::config::{MountConfig, RunStart};
 use crate::ring::Ring;
 use crate::turn::{Then, Turn};
 use crate::writer::{Batch, Event};
+
+fn tick_ms(tick: Duration) -> u32 {
+    u32::try_from(tick.as_millis()).unwrap_or(u32::MAX)
+}
 
 /// The published part of a mount.
 #[derive(Debug)]
@@ -25,14 +31,15 @@ impl Buffer {
         Self {
             timeline: Timeline::new(config.burst),
             ring: Ring::default(),
-            tick_ms: u32::try_from(config.tick.as_millis()).unwrap_or(u32::MAX),
+            tick_ms: tick_ms(config.tick),
             closed: false,
         }
     }
 
-    /// How often the mount publishes, for FORMAT frames.
-    pub(crate) const fn tick_ms(&self) -> u32 {
-        self.tick_ms
+    /// FORMAT frames say from now on that the mount publishes so often.
+    pub(crate) fn set_tick(&mut self, tick: Duration) {
+        self.tick_ms = tick_ms(tick);
+        self.timeline.set_tick(self.tick_ms);
     }
 
     /// A run begins.
@@ -130,8 +137,6 @@ impl Buffer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use icecast_ext_core::address::{Epoch, Offset, Position};
     use icecast_ext_core::codec::Format;
     use proptest::prelude::*;

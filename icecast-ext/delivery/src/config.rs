@@ -38,7 +38,7 @@ impl Default for EngineConfig {
 }
 
 /// How a mount holds and publishes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MountConfig {
     /// How often bytes are published. At least 10 ms.
     pub tick: Duration,

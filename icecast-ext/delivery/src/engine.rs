@@ -70,7 +70,7 @@ pub enum Reason {
     Complete,
     /// [`Engine::kick`]
     Kicked,
-    /// [`Engine::carry`]: an aware client or a relay, which asks again by itself.
+    /// [`Engine::carry`], or [`Mount::reconfigure`]: an aware client or a relay, which asks again by itself.
     Moved,
     /// [`Mount::close`]
     MountClosed,
@@ -113,6 +113,8 @@ pub(crate) enum Message {
     Replace(u64, Session),
     /// A mount's listener of this caller's id ends.
     Kick(u64, u64),
+    /// A mount's relays end.
+    Renew(u64),
     /// A mount's listeners go on in another one.
     Carry(u64, Arc<Mount>, Arc<Moved>),
     /// Where the loop's listeners stand.
@@ -206,11 +208,11 @@ impl Shared {
         }
     }
 
-    /// Wakes those loops.
-    pub(crate) fn dirty(&self, mount: &Mount) {
+    /// Tells those loops.
+    pub(crate) fn tell(&self, mount: &Mount, message: impl Fn() -> Message) {
         self.each_interested(mount, |index| {
             if let Some(handle) = self.loops.get(index) {
-                handle.post(Message::Dirty(mount.id()));
+                handle.post(message());
             }
         });
     }

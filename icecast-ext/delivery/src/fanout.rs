@@ -206,6 +206,7 @@ impl Fanout {
                 }
             }
             Message::Kick(mount, id) => self.kick(mount, id),
+            Message::Renew(mount) => self.renew(mount),
             Message::Carry(from, to, moved) => self.carry(from, &to, &*moved),
             Message::Survey(survey) => self.survey(&survey),
             Message::Retire(anchored) => {

@@ -8,6 +8,7 @@ mod piece;
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::Session;
@@ -84,7 +85,8 @@ impl Mount {
             .map(|piece| piece.encode())
     }
 
-    /// Fills the mount, which nobody has used yet, with what [`Mount::export`] gave.
+    /// Fills the mount, which nobody has used yet, with what [`Mount::export`] gave. Its tick is that one's, which relays were
+    /// told: [`Mount::reconfigure`] makes it another once they have been resumed.
     ///
     /// # Errors
     /// The pieces are not those of a whole mount, or of another version. The mount is as it was.
@@ -114,10 +116,11 @@ impl Mount {
                 }
             }
         }
-        let mut buffer = Buffer::new(&self.config());
-        if let Some(run) = parts.runs.last_mut() {
-            run.tick_ms = buffer.tick_ms();
+        let mut config = self.config();
+        if let Some(run) = parts.runs.last() {
+            config.tick = Duration::from_millis(run.tick_ms.into());
         }
+        let mut buffer = Buffer::new(&config);
         let runs = parts.runs.iter().map(|run| (run.id, run.window));
         buffer.ring = Ring::restore(head.floor, runs, chunks)
             .ok_or_else(|| foreign("its bytes are not those of its timeline"))?;
@@ -131,6 +134,7 @@ impl Mount {
             _ => return Err(foreign("its last run is not what its writer says")),
         }
         let mut writing = lock(&self.writing);
+        self.put_config(config);
         *self.write() = buffer;
         *writing = resumed;
         drop(writing);

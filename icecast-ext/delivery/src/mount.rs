@@ -15,7 +15,9 @@ use icecast_ext_core::timeline::Timeline;
 
 use crate::buffer::Buffer;
 use crate::config::{Listeners, MountConfig, RunStart};
-use crate::engine::{Kind, Sessions, Shared};
+#[cfg(doc)]
+use crate::engine::Reason;
+use crate::engine::{Kind, Message, Sessions, Shared};
 use crate::journal::MountJournal;
 use crate::journal::record::Record;
 use crate::tally::{Passed, Tally};
@@ -88,14 +90,25 @@ impl Mount {
         *self.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds another window from the next tick on, and starts live joins at another burst. Listeners notice nothing, unless
-    /// they stand before a window that has shrunk.
-    pub fn reconfigure(&self, window: Duration, burst: u64) {
+    /// Publishes, holds and starts live joins as `next` says, from the next tick on. Listeners notice nothing, unless they stand
+    /// before a window that has shrunk. Relays were told a tick, and take a slower one for death (R-FEED-12): their responses
+    /// end with [`Reason::Moved`], and they ask again.
+    pub fn reconfigure(&self, next: MountConfig) {
+        let before = self.put_config(next);
+        let mut buffer = self.write();
+        buffer.timeline.set_burst(next.burst);
+        buffer.set_tick(next.tick);
+        drop(buffer);
+        if next.tick > before.tick
+            && let Some(shared) = self.shared.get()
+        {
+            shared.tell(self, || Message::Renew(self.id));
+        }
+    }
+
+    pub(crate) fn put_config(&self, next: MountConfig) -> MountConfig {
         let mut config = self.config.write().unwrap_or_else(PoisonError::into_inner);
-        config.window = window;
-        config.burst = burst;
-        drop(config);
-        self.write().timeline.set_burst(burst);
+        std::mem::replace(&mut *config, next)
     }
 
     pub(crate) const fn id(&self) -> u64 {
@@ -256,7 +269,7 @@ impl Mount {
 
     fn wake(&self) {
         if let Some(shared) = self.shared.get() {
-            shared.dirty(self);
+            shared.tell(self, || Message::Dirty(self.id));
         }
     }
 

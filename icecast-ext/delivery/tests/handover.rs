@@ -19,7 +19,8 @@ use icecast_ext_core::icy::{Deinterleaver, Part};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::timeline::Timeline;
 use icecast_ext_delivery::{
-    Engine, EngineConfig, Error, Journal, Kind, Mount, Reason, RunStart, handover::Progress,
+    Engine, EngineConfig, Error, Journal, Kind, Mount, MountConfig, Reason, RunStart,
+    handover::Progress,
 };
 use proptest::prelude::*;
 
@@ -100,6 +101,25 @@ fn hear(
             thread::sleep(Duration::from_millis(random.below(10)));
         }
     }
+}
+
+#[test]
+fn a_mount_that_moves_keeps_the_tick_that_relays_were_told_until_it_is_told_another() {
+    let (from, _ends) = engine(EngineConfig::default());
+    let (to, _ends) = engine(EngineConfig::default());
+    let mount = from.mount("/live", quick());
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 100), Some(0));
+    let config = MountConfig {
+        tick: Duration::from_millis(500),
+        ..quick()
+    };
+    let moved = to.mount("/live", config);
+    moved.restore(mount.export()).unwrap();
+    let says = |mount: &Mount| mount.with(|timeline| timeline.runs().last().unwrap().tick_ms);
+    assert_eq!((says(&moved), moved.config().tick), (20, quick().tick));
+    moved.reconfigure(config);
+    assert_eq!((says(&moved), moved.config().tick), (500, config.tick));
 }
 
 #[test]

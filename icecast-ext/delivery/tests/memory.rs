@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use icecast_ext_core::plan::Cursor;
-use icecast_ext_delivery::EngineConfig;
+use icecast_ext_delivery::{EngineConfig, MountConfig};
 
 #[test]
 fn a_mount_without_listeners_shrinks_and_one_with_a_listener_does_not() {
@@ -50,12 +50,17 @@ fn a_window_that_is_told_to_shrink_does_and_a_listener_inside_it_notices_nothing
     assert_eq!(mount.held(), 60_000);
     let mut listener = listen(&engine, &mount, Cursor::plain(position(1, 0), true, true));
     assert_content(1, 0, &read(&mut listener, 60_000), "before");
-    mount.reconfigure(std::time::Duration::from_secs(10), 3000);
+    let window = |seconds| MountConfig {
+        window: std::time::Duration::from_secs(seconds),
+        burst: 3000,
+        ..quick()
+    };
+    mount.reconfigure(window(10));
     feed(60..61);
     assert!(mount.held() <= 12_000, "{}", mount.held());
     let join = mount.start(&icecast_ext_core::field::Resume::LIVE).unwrap();
     assert_eq!(join.at, position(1, 58_000), "the burst is another too");
-    mount.reconfigure(std::time::Duration::from_secs(120), 3000);
+    mount.reconfigure(window(120));
     feed(61..100);
     assert!(mount.held() >= 49_000, "{}", mount.held());
     assert_content(1, 60_000, &read(&mut listener, 40_000), "after");

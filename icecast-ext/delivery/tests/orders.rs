@@ -4,11 +4,14 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::*;
 use icecast_ext_core::codec::Format;
+use icecast_ext_core::frame::{Decoder, Frame};
 use icecast_ext_core::icy::{Deinterleaver, Part};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_delivery::{EngineConfig, Kind, MountConfig, Reason, RunStart};
@@ -48,6 +51,60 @@ fn a_kicked_listener_ends_with_a_fin_and_no_other_does() {
     }
     assert_eq!(mount.listeners().total(), 7);
     assert!(ends.try_recv().is_err());
+}
+
+/// The tick that the feed's FORMAT says.
+fn told(socket: &mut std::net::TcpStream) -> u32 {
+    let mut decoder = Decoder::default();
+    let mut frames = Vec::new();
+    let mut scrap = [0; 100];
+    while frames.is_empty() {
+        let n = socket.read(&mut scrap).unwrap();
+        assert!(n > 0, "a FORMAT is first");
+        let bytes = Bytes::copy_from_slice(&scrap[..n]);
+        decoder.feed(bytes, &mut frames).unwrap();
+    }
+    match &frames[0] {
+        Frame::Format { tick_ms, .. } => *tick_ms,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_slower_tick_ends_the_relays_that_were_told_a_quicker_one_and_nobody_else() {
+    let (engine, ends) = engine(EngineConfig::default());
+    let mount = engine.mount("/live", quick());
+    mount.begin(run(1, 0));
+    mount.append(&content(1, 0, 5000), Some(0));
+    mount.flush();
+    let mut listener = listen(&engine, &mount, Cursor::plain(position(1, 0), true, true));
+    let relay = |id| {
+        let (client, server) = pair();
+        let mut admission = admission(server, &mount, Cursor::feed(position(1, 0)));
+        (admission.id, admission.kind) = (id, Kind::Feed);
+        engine.admit(admission).unwrap();
+        client
+    };
+    let tick = |ms| MountConfig {
+        tick: Duration::from_millis(ms),
+        ..quick()
+    };
+    let mut first = relay(1);
+    assert_eq!(told(&mut first), 20);
+    mount.reconfigure(tick(10));
+    mount.reconfigure(tick(300));
+    let ended = ends.recv_timeout(WAIT).unwrap();
+    assert_eq!((ended.id, ended.reason), (1, Reason::Moved));
+    assert_eq!(told(&mut relay(2)), 300, "where the first one was, too");
+    // A quicker one is within what they were told.
+    let mut third = relay(3);
+    assert_eq!(told(&mut third), 300);
+    mount.reconfigure(tick(20));
+    assert_eq!(told(&mut relay(4)), 20);
+    mount.append(&content(1, 5000, 100), Some(1));
+    assert_content(1, 0, &read(&mut listener, 5100), "the listener");
+    mount.close();
+    read_to_end(&mut third);
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn mounts(config: &Config, findings: &mut Findings) {
                 ("pull-credentials", mount.pull_credentials.is_some()),
                 ("window", mount.window.is_some()),
                 ("burst", mount.burst.is_some()),
+                ("delivery-tick", mount.delivery_tick.is_some()),
             ] {
                 if given {
                     let what = "is not used: a tunnelled mount is never pulled";

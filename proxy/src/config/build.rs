@@ -83,6 +83,10 @@ impl Build {
         Duration::from_secs(self.within(option, value, default, low, DAY))
     }
 
+    fn tick(&mut self, option: &str, value: Option<u64>) -> Duration {
+        Duration::from_millis(self.within(option, value, 250, 10, 5000))
+    }
+
     /// What `parse` makes of a value, or nothing and a problem.
     fn parsed<T>(&mut self, option: &str, parse: Result<T, values::Wrong>) -> Option<T> {
         match parse {
@@ -121,6 +125,9 @@ impl Build {
             burst: table
                 .burst
                 .map(|burst| self.within(&option("burst"), Some(burst), 0, 0, MAX_BURST)),
+            delivery_tick: table
+                .delivery_tick
+                .map(|tick| self.tick(&option("delivery-tick"), Some(tick))),
             pull_credentials: credentials
                 .and_then(|parse| self.parsed(&option("pull-credentials"), parse)),
         }
@@ -163,7 +170,7 @@ impl Build {
             stock_players: options
                 .stock_players
                 .map_or_else(Level::default, Level::from),
-            tick: Duration::from_millis(self.within("tick", options.tick, 250, 10, 5000)),
+            delivery_tick: self.tick("delivery-tick", options.delivery_tick),
             relays,
             always: options.always.clone(),
             patience: self.seconds("patience", options.patience, 120, 1),

@@ -68,9 +68,9 @@ pub struct Options {
     /// off, ranges or full: whether players that know nothing of all this resume by Range; full adds a length, and so a seek bar, and more players [default: ranges]
     #[arg(long, value_name = "LEVEL", help_heading = "Back buffer")]
     pub stock_players: Option<StockPlayers>,
-    /// Milliseconds between two sends to a listener [default: 250]
+    /// Milliseconds between two sends to a listener: more are fewer and larger sends, which cost less CPU; 100 and less are low latency [default: 250]
     #[arg(long, value_name = "MS", help_heading = "Back buffer")]
-    pub tick: Option<u64>,
+    pub delivery_tick: Option<u64>,
     /// Keep a journal of every back buffer here, so that a crash loses nobody's place
     #[arg(long, value_name = "DIR", help_heading = "Back buffer")]
     pub state: Option<PathBuf>,
@@ -156,6 +156,9 @@ pub struct MountTable {
     /// off, ranges or full, instead of stock-players above
     #[arg(long, value_name = "LEVEL")]
     pub stock_players: Option<StockPlayers>,
+    /// Milliseconds between two sends to a listener, instead of the delivery-tick above
+    #[arg(long, value_name = "MS")]
+    pub delivery_tick: Option<u64>,
 }
 
 /// Who says that a listener may hear a mount.

@@ -42,7 +42,7 @@ fn a_flag_beats_the_file_and_the_file_beats_the_default() {
         (
             config.window.as_secs(),
             config.burst,
-            config.tick.as_millis()
+            config.delivery_tick.as_millis()
         ),
         (9, 7, 250)
     );
@@ -97,6 +97,23 @@ fn an_error_says_which_option_and_what_it_takes() {
 }
 
 #[test]
+fn a_mount_has_its_own_tick_window_and_burst_or_those_of_all() {
+    let text = "upstream = \"http://a:1\"\ndelivery-tick = 50\nwindow = 9\n[mount.\"/slow.mp3\"]\ndelivery-tick = 5000\nburst = 7\n";
+    let options = toml::from_str(text).unwrap();
+    let config = Config::checked(Options::default(), options).unwrap();
+    let of = |path| {
+        let config = config.mount_config(path);
+        (
+            config.tick.as_millis(),
+            config.window.as_secs(),
+            config.burst,
+        )
+    };
+    assert_eq!(of("/slow.mp3"), (5000, 9, 7));
+    assert_eq!(of("/other.mp3"), (50, 9, 65_536));
+}
+
+#[test]
 fn an_error_in_the_file_has_its_line() {
     for (rest, says) in [
         (
@@ -129,6 +146,10 @@ fn an_error_in_the_file_has_its_line() {
         (
             "\nwindow = \"long\"\n",
             "FILE:3: window does not fit: invalid type: string \"long\", expected u64: it takes SECONDS: Seconds of audio",
+        ),
+        (
+            "[mount.\"/a.mp3\"]\ndelivery-tick = 5001\n",
+            "FILE:3: mount.\"/a.mp3\".delivery-tick is 5001: it takes 10 to 5000 (MS: Milliseconds between",
         ),
         ("listen = [\"8000\"]\n", "FILE:2: listen does not fit"),
         (

@@ -287,6 +287,9 @@ impl Succession {
                 tracing::warn!(%error, "a listener was lost when it was taken over");
             }
         }
+        for station in &taken.stations {
+            server.mount_as_configured(station);
+        }
         let read: Vec<String> = taken
             .sources
             .iter()

@@ -1,6 +1,7 @@
 //! Where an answer starts; what is nearly there is waited for.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use icecast_ext_core::field::Resume;
 use icecast_ext_core::resume::{HOLD, Kind, Refusal, Start};
@@ -11,6 +12,9 @@ use super::{METAINT, Tier};
 use crate::figures::Limit;
 use crate::server::Server;
 use crate::station::Station;
+
+/// Whoever waits looks again after so long, or sooner if the mount's tick is quicker.
+const TURN: Duration = Duration::from_millis(125);
 
 /// A position that is nearly there is waited for (R-AHEAD-1), by no more than [`super::MAX_HELD`] requests at a time (R-SEC-2).
 pub(super) async fn of_listener(
@@ -81,8 +85,10 @@ async fn held<T>(
         };
     };
     let deadline = Instant::now() + HOLD;
+    // A slow tick is no reason to wait: the first bytes of a run are published at once.
+    let turn = (station.mount.config().tick / 2).min(TURN);
     loop {
-        tokio::time::sleep(station.mount.config().tick / 2).await;
+        tokio::time::sleep(turn).await;
         match decide() {
             Err(Refusal::Soon { .. } | Refusal::Empty) if Instant::now() < deadline => {}
             decided => return decided,

@@ -9,7 +9,7 @@ use icecast_ext_core::field::Resume;
 use icecast_ext_core::timeline::Timeline;
 
 use super::Fanout;
-use crate::engine::{Moved, Reason};
+use crate::engine::{Kind, Moved, Reason};
 use crate::listener::State;
 use crate::mount::Mount;
 
@@ -47,6 +47,17 @@ impl Fanout {
         });
         if let Some(key) = found {
             self.end(key, Reason::Kicked);
+        }
+    }
+
+    /// Relays ask again. What was planned for those to come is planned anew: it may say the tick that was.
+    pub(super) fn renew(&mut self, mount: u64) {
+        self.dirty(mount);
+        for key in self.members(mount) {
+            let listener = self.listeners.get(key as usize);
+            if matches!(listener, Some(Some(listener)) if listener.kind == Kind::Feed) {
+                self.end(key, Reason::Moved);
+            }
         }
     }
 
