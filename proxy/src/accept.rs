@@ -185,6 +185,14 @@ impl Server {
                 let Some(upstream) = &self.upstream else {
                     return;
                 };
+                let _place = match self.limits.onward(Instant::now()) {
+                    Ok(place) => place,
+                    Err(limited) => {
+                        self.say(&limited, caller.address);
+                        let answer = Answer::limited(&limited);
+                        return self.reply(connection, &request, &caller, &answer).await;
+                    }
+                };
                 if let Some(subject) = Subject::of(request.method, &target.path) {
                     let ask = Ask {
                         server: self,
@@ -197,14 +205,6 @@ impl Server {
                     return Box::pin(overlay::serve(&ask, subject, connection)).await;
                 }
                 self.figures.tunnelled.one();
-                let _seat = match self.limits.tunnel(caller.address, Instant::now()) {
-                    Ok(seat) => seat,
-                    Err(limited) => {
-                        self.say(&limited, caller.address);
-                        let answer = Answer::limited(&limited);
-                        return self.reply(connection, &request, &caller, &answer).await;
-                    }
-                };
                 let since = connection.since;
                 let carried = tunnel::carry(connection, length, &bytes, &onward, upstream, &caller);
                 let carried = Box::pin(carried).await;

@@ -14,18 +14,17 @@ use tokio_util::task::TaskTracker;
 use crate::answer::Answer;
 use crate::caller::Caller;
 use crate::connection::Connection;
+use crate::descriptors;
 use crate::figures::Limit;
-use crate::house;
 use crate::limits::{Connected, Limited, What};
 use crate::server::Server;
 use crate::stream::Stream;
 
-/// Peers that have too many connections are told so, but no more of them at a time: the others are just closed.
-const MAX_COURTESIES: u64 = 256;
-/// Nor more than a quarter of the descriptors that connections leave: whoever is turned away takes his time to go, and must not
-/// take what the upstream, the journal and further peers need.
+/// Peers that have too many connections are told so, but no more of them at a time than this: the others are just closed. A
+/// quarter of the descriptors that are kept: whoever is turned away takes his time to go, and must not take what the upstream,
+/// the journal and further peers need.
 static COURTESIES: LazyLock<Semaphore> = LazyLock::new(|| {
-    let most = MAX_COURTESIES.min(house::spare() / 4).max(1);
+    let most = (descriptors::spare() / 4).max(1);
     Semaphore::new(usize::try_from(most).unwrap_or(1))
 });
 

@@ -3,29 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::process::{Resource, getrlimit};
-
 use crate::server::Server;
 
 /// How soon a change of an address list counts. Icecast looks every 10 s.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the end waits for the access log.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// Connections that we may have: an eighth of the descriptors is left for the upstream, the journal and the logs.
-pub(crate) fn descriptors() -> u64 {
-    match getrlimit(Resource::Nofile).current {
-        Some(most) => most - most / 8,
-        None => u64::MAX,
-    }
-}
-
-/// Descriptors that are left then.
-pub(crate) fn spare() -> u64 {
-    getrlimit(Resource::Nofile)
-        .current
-        .map_or(u64::MAX, |most| most / 8)
-}
 
 /// Until the server stops.
 pub(crate) async fn keep(server: Arc<Server>) {

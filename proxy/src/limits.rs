@@ -10,10 +10,11 @@ mod seats;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config;
+use crate::{config, descriptors};
 use debt::{Debt, Rate};
 pub(crate) use seats::Seat;
 use seats::Seats;
@@ -186,10 +187,12 @@ pub(crate) struct Limits {
     origin: Instant,
     table: Mutex<Table>,
     listeners: Arc<Seats>,
-    connections: Arc<Seats>,
-    tunnels: Arc<Seats>,
-    /// That are spent on connections, at most.
+    /// Descriptors: of clients, and of connections to the upstream that are one client's.
+    files: Arc<Seats>,
+    /// That clients and mounts have together, at most.
     descriptors: u64,
+    /// Mounts that are served.
+    pub(crate) mounts: Arc<AtomicUsize>,
 }
 
 /// A connection, and whose; given back when dropped.
@@ -223,7 +226,7 @@ impl Drop for Connected {
 }
 
 impl Limits {
-    /// `descriptors`: how many connections there may be. `now`: no later one may be earlier.
+    /// `descriptors`: how many clients and mounts may have. `now`: no later one may be earlier.
     pub(crate) fn new(bounds: config::Limits, descriptors: u64, now: Instant) -> Arc<Self> {
         Arc::new(Self {
             origin: now,
@@ -235,9 +238,9 @@ impl Limits {
                 lines: (0, 0),
             }),
             listeners: Arc::default(),
-            connections: Arc::default(),
-            tunnels: Arc::default(),
+            files: Arc::default(),
             descriptors,
+            mounts: Arc::default(),
         })
     }
 
@@ -257,10 +260,7 @@ impl Limits {
         counts: bool,
         now: Instant,
     ) -> Result<Connected, Limited> {
-        let seat = self.connections.take(self.descriptors).ok_or_else(|| {
-            let loud = self.table().loud(Subject::from(peer), self.since(now));
-            Limited::new(What::Descriptors, LATER, loud)
-        })?;
+        let seat = self.file(Subject::from(peer), now)?;
         let subject = if counts { self.count(peer, now)? } else { None };
         Ok(Connected {
             limits: self.clone(),
@@ -338,10 +338,27 @@ impl Limits {
         }
     }
 
-    /// A place among all that is tunnelled: two descriptors each, so that a third of them all is the most.
-    pub(crate) fn tunnel(&self, address: IpAddr, now: Instant) -> Result<Seat, Limited> {
-        self.tunnels.take(self.descriptors / 3).ok_or_else(|| {
-            let loud = self.table().loud(Subject::from(address), self.since(now));
+    /// For a connection to the upstream that is made for one client.
+    pub(crate) fn onward(&self, now: Instant) -> Result<Seat, Limited> {
+        // Nobody in particular is to blame.
+        self.file(Subject::V4(0), now)
+    }
+
+    /// Whether there are descriptors for one more mount. It takes them in any case.
+    pub(crate) fn has_room_for_a_mount(&self) -> bool {
+        self.files.taken() < self.room()
+    }
+
+    /// What mounts leave.
+    fn room(&self) -> u64 {
+        let mounts = u64::try_from(self.mounts.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
+        let taken = mounts.saturating_mul(descriptors::OF_A_MOUNT);
+        self.descriptors.saturating_sub(taken)
+    }
+
+    fn file(&self, subject: Subject, now: Instant) -> Result<Seat, Limited> {
+        self.files.take(self.room()).ok_or_else(|| {
+            let loud = self.table().loud(subject, self.since(now));
             Limited::new(What::Descriptors, LATER, loud)
         })
     }

@@ -116,6 +116,12 @@ async fn source(
         let answer = Answer::unavailable("too many mounts");
         return server.reply(connection, request, caller, &answer).await;
     }
+    if server.stations.get(path).is_none() && !server.limits.has_room_for_a_mount() {
+        server.figures.limited(Limit::OpenFiles);
+        tracing::error!(%peer, path, "no open files are left (LimitNOFILE): a source is refused");
+        let answer = Answer::unavailable("this server is full");
+        return server.reply(connection, request, caller, &answer).await;
+    }
     // Sources are handed over all at once: either this one is among them, or its request is.
     let Some(hold) = server.gate.hold().await else {
         // One that speaks TLS comes again, to the process that has taken over.

@@ -10,7 +10,7 @@ use tokio::signal::unix::Signal;
 use crate::config::{Config, Options};
 use crate::events::{What, short};
 use crate::server::Server;
-use crate::{house, notify, origin};
+use crate::{descriptors, house, notify, origin};
 
 /// Open or in use already: changing them takes a new process.
 const FIXED: [&str; 8] = [
@@ -177,6 +177,7 @@ impl Server {
         }
         self.configure(next);
         self.mounts_as_configured();
+        descriptors::warn(&self.config());
         if let Some(certificates) = &self.certificates {
             certificates.reload(&self.config().certificates);
         }

@@ -184,6 +184,10 @@ impl Server {
             tracing::error!(path, "over {most} mounts (limits.mounts): tunnelled");
             return Ok(None);
         }
+        if !self.limits.has_room_for_a_mount() {
+            // The tunnel says so.
+            return Ok(None);
+        }
         let station = self.station(path);
         station.list(listed);
         Ok(Some((station, mode)))

@@ -10,7 +10,7 @@ use crate::config::{Bind, Config, Options};
 use crate::handover::{self, Leash, Program};
 use crate::reload;
 use crate::server::Server;
-use crate::{notify, sockets};
+use crate::{descriptors, notify, sockets};
 
 /// Flags of `serve`.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -40,7 +40,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    raise_descriptor_limit();
+    descriptors::raise();
+    descriptors::warn(&config);
     let stop = CancellationToken::new();
     let inheritance = match arguments.take_over {
         true => Some(tokio::task::block_in_place(handover::greet)?),
@@ -119,16 +120,4 @@ async fn drained(server: &Server) {
     }
     let (listeners, connections) = left();
     tracing::info!(listeners, connections, "the rest of the old process ends");
-}
-
-/// A listener is a descriptor: take as many as we may.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let most = limit.maximum;
-    match setrlimit(Resource::Nofile, limit) {
-        Ok(()) => tracing::info!(?most, "open files"),
-        Err(error) => tracing::warn!(%error, "the limit of open files stays as it was"),
-    }
 }

@@ -17,11 +17,12 @@ use crate::config::{Bind, Config};
 use crate::figures::Figures;
 use crate::handover::{Doors, Gate, Inheritance};
 use crate::limits::Limits;
-use crate::station::{Station, Stations, Supply};
+use crate::station::{Station, Supply};
+use crate::stations::Stations;
 use crate::tls::Certificates;
 use crate::upstream::Origin;
 use crate::watch::Watch;
-use crate::{house, listener, notify, origin, privileges, pull, sockets};
+use crate::{descriptors, house, listener, notify, origin, privileges, pull, sockets};
 
 /// All that the rooms share.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl Server {
             format!("cannot open access-log {}", path.display())
         })?;
         let access_log = Arc::new(access_log);
-        let limits = Limits::new(config.limits, house::descriptors(), Instant::now());
+        let limits = Limits::new(config.limits, descriptors::pool(), Instant::now());
         let bans = Bans::new(config.deny_ip.as_deref(), config.allow_ip.as_deref());
         let audience = Arc::new(Audience::new(access_log.clone()));
         let ended = {
@@ -123,7 +124,7 @@ impl Server {
             config: RwLock::new(config.clone()),
             engine,
             journal,
-            stations: Stations::default(),
+            stations: Stations::new(limits.mounts.clone()),
             upstream,
             certificates,
             id,

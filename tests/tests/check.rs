@@ -11,6 +11,11 @@ use serde_json::Value;
 
 /// The exit status, and the report.
 fn check(config: &str) -> (i32, Value, String) {
+    check_within(&[], config)
+}
+
+/// The same, with a command in front.
+fn check_within(wrap: &[&str], config: &str) -> (i32, Value, String) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
     std::fs::write(
@@ -19,7 +24,10 @@ fn check(config: &str) -> (i32, Value, String) {
     )
     .unwrap();
     let run = |json: &[&str]| {
-        let mut command = std::process::Command::new(binary());
+        let words = wrap.iter().map(std::ffi::OsStr::new);
+        let mut words = words.chain([binary().as_os_str()]);
+        let mut command = std::process::Command::new(words.next().unwrap());
+        command.args(words);
         command.args(["check", "--config"]).arg(&path).args(json);
         command.output().unwrap()
     };
@@ -251,6 +259,27 @@ async fn says_what_cannot_work_and_what_to_do() {
         "with the same epoch for 2 of 2 mounts",
     );
     drop(taken);
+}
+
+#[test]
+fn says_if_fewer_files_may_be_open_than_there_are_to_be_listeners() {
+    let origin = "source-password = \"x\"\nlisten = [\"127.0.0.1:0\"]\n";
+    let config = format!("{origin}[limits]\nlisteners = 19000\n");
+    let (status, report, text) = check_within(&["prlimit", "--nofile=20000:20000"], &config);
+    assert_eq!(status, 0, "{text}");
+    has(&report, "ok", "descriptors", "room for 19486 listeners");
+    let (status, report, text) = check_within(&["prlimit", "--nofile=1024:4096"], &config);
+    assert_eq!(status, 0, "a warning: {text}");
+    has(
+        &report,
+        "warn",
+        "descriptors",
+        "4096 open files are allowed, which is room for 3582 listeners",
+    );
+    has(&report, "warn", "descriptors", "LimitNOFILE=19514");
+    let mounts = format!("{origin}[mount.\"/a\"]\nmax-listeners = 4000\n");
+    let (_, report, _) = check_within(&["prlimit", "--nofile=4096:4096"], &mounts);
+    has(&report, "warn", "descriptors", "of all mounts are 4000");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use icecast_ext_core::address::Session;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
+use crate::limits::Seat;
 use crate::station::Station;
 
 pub(crate) use rounds::rounds;
@@ -28,6 +29,7 @@ const MAX_LATELY: usize = 10_000;
 /// A connection that the upstream answered with the live stream.
 pub(crate) struct Held {
     pub(super) socket: TcpStream,
+    pub(super) place: Seat,
     pub(super) who: Who,
     pub(super) started: Option<Arc<str>>,
     pub(super) request: Box<[u8]>,
@@ -61,14 +63,20 @@ enum Link {
 /// A connection that the upstream counts as a listener of a mount.
 struct Line {
     socket: TcpStream,
+    /// Of `socket`.
+    _place: Seat,
     count: Arc<AtomicUsize>,
 }
 
 impl Line {
-    fn new(socket: TcpStream, station: &Station) -> Self {
+    fn new(socket: TcpStream, place: Seat, station: &Station) -> Self {
         let count = station.shadows.clone();
         count.fetch_add(1, Ordering::Relaxed);
-        Self { socket, count }
+        Self {
+            socket,
+            _place: place,
+            count,
+        }
     }
 }
 
@@ -191,7 +199,7 @@ impl Shadows {
             who: held.who,
             request: held.request,
             started: held.started,
-            link: Link::Up(Line::new(held.socket, station)),
+            link: Link::Up(Line::new(held.socket, held.place, station)),
         };
         let mut state = self.state();
         let slot = match state.free.pop() {

@@ -13,6 +13,7 @@ use super::Asking;
 use super::shadow::{Held, Who};
 use crate::answer::{Answer, drain};
 use crate::connection::Connection;
+use crate::limits::{Limited, Seat};
 use crate::server::Server;
 use crate::station::Station;
 use crate::stream::Stream;
@@ -44,11 +45,15 @@ pub(super) struct Other {
     stream: Stream,
     bytes: BytesMut,
     head: usize,
+    /// Of `stream`.
+    _place: Seat,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
+    #[error("no open file is left to ask with")]
+    Full(Limited),
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
     #[error("the upstream broke the connection: {0}")]
@@ -116,13 +121,17 @@ pub(super) async fn ask(server: &Server, station: &Station, asking: &Asking<'_>)
     let ghost = server.door.shadows.left_lately(who);
     let mut patience = GHOST.iter();
     loop {
-        let said = put(upstream, station, &head, who).await;
+        let said = put(server, upstream, station, &head, who).await;
         match (&said, patience.next()) {
             (Ok(Said::Other(other)), Some(wait)) if ghost && matches!(other.status, 401 | 403) => {
                 tokio::time::sleep(*wait).await;
             }
             _ => {
                 return said.unwrap_or_else(|error| {
+                    if let Unanswered::Full(limited) = &error {
+                        server.say(limited, asking.caller.address);
+                        return Said::Nothing(Answer::limited(limited));
+                    }
                     tracing::warn!(mount = station.path, %error, "nobody can say who may listen");
                     Said::Nothing(Answer::unavailable(error))
                 });
@@ -133,11 +142,14 @@ pub(super) async fn ask(server: &Server, station: &Station, asking: &Asking<'_>)
 
 /// Sends a request and reads the head of its answer.
 pub(super) async fn put(
+    server: &Server,
     upstream: &Origin,
     station: &Station,
     head: &[u8],
     who: Who,
 ) -> Result<Said, Unanswered> {
+    let place = server.limits.onward(std::time::Instant::now());
+    let place = place.map_err(Unanswered::Full)?;
     let mut stream = upstream.connect().await?;
     stream.send(head).await?;
     let mut bytes = BytesMut::with_capacity(1024);
@@ -149,6 +161,7 @@ pub(super) async fn put(
                 let started = upstream.started(&station.path, None).await;
                 return Ok(Said::Yes(Held {
                     socket: stream.into_wire()?,
+                    place,
                     who,
                     started,
                     request: head.into(),
@@ -159,6 +172,7 @@ pub(super) async fn put(
                 stream,
                 bytes,
                 head: length,
+                _place: place,
             }));
         }
         match tokio::time::timeout_at(deadline, stream.read_buf(&mut bytes)).await {
@@ -216,6 +230,7 @@ pub(super) async fn answered(
         stream: mut upstream,
         bytes,
         head,
+        _place,
     } = other;
     tracing::info!(address = %asking.caller.address, mount = station.path, status, "the upstream's answer is passed on");
     let client = &mut connection.stream;

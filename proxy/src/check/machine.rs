@@ -7,6 +7,7 @@ use rustix::fs::{Access, access};
 
 use super::report::Section;
 use crate::config::Config;
+use crate::descriptors;
 
 /// The journals of a few mounts, bytes: with less free the disk is as good as full.
 const LITTLE_SPACE: u64 = 256 << 20;
@@ -270,24 +271,14 @@ fn holder(address: SocketAddr) -> Option<(u32, String)> {
 
 /// How many connections this process may have, and as whom.
 pub(super) fn process(config: &Config, section: &mut Section) {
-    use rustix::process::{Resource, getrlimit};
-    let most = getrlimit(Resource::Nofile).maximum;
-    let wanted = config.limits.listeners;
-    match most {
-        None => section.ok("descriptors", "as many as there are"),
-        Some(most) if most < 4096 || (wanted > 0 && most < wanted + wanted / 8 + 100) => {
-            let says =
-                format!("{most} at most, and each listener takes one (two if it is shadowed)");
-            section.warn(
-                "descriptors",
-                says,
-                "the package's unit has LimitNOFILE=1048576; in a shell: ulimit -Hn",
-            );
+    let most = descriptors::possible();
+    match descriptors::shortage(most, config) {
+        Some((says, remedy)) => section.warn("descriptors", says, remedy),
+        None if most == u64::MAX => section.ok("descriptors", "as many as there are"),
+        None => {
+            let room = descriptors::listeners(most, config);
+            section.ok("descriptors", format!("{most}: room for {room} listeners"));
         }
-        Some(most) => section.ok(
-            "descriptors",
-            format!("{most} at most: about so many listeners"),
-        ),
     }
     if let Some(user) = &config.user {
         let known = nix::unistd::User::from_name(user).is_ok_and(|user| user.is_some());

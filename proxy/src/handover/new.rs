@@ -192,8 +192,9 @@ impl Taken {
                 // It was let in there, even if there is no room for it here.
                 let now = std::time::Instant::now();
                 let counts = !server.config().trusts(passenger.address);
+                let place = |counts| server.limits.connect(passenger.address, counts, now);
                 let places = Places {
-                    connection: server.limits.connect(passenger.address, counts, now).ok(),
+                    connection: place(counts).or_else(|_| place(false)).ok(),
                     seat: server.limits.listener(now).ok(),
                 };
                 let keep = station.mount.config().window;

@@ -73,10 +73,34 @@ fn a_connection_may_be_told_later_whose_it_is() {
     let full = limits.connect(v4(8), true, now).unwrap_err();
     assert_eq!(full.what, What::Descriptors);
     drop((held, fifth));
-    assert_eq!(
-        (limits.connections.taken(), limits.table().connected),
-        (1, 1)
-    );
+    assert_eq!((limits.files.taken(), limits.table().connected), (1, 1));
+}
+
+#[test]
+fn what_is_open_at_the_upstream_for_a_client_and_for_mounts_is_not_there_for_others() {
+    let now = Instant::now();
+    let limits = Limits::new(bounds(), 10, now);
+    limits.mounts.store(2, Ordering::Relaxed);
+    let clients: Vec<_> = (0..4)
+        .map(|_| limits.connect(v4(1), true, now).unwrap())
+        .collect();
+    let shadows: Vec<_> = (0..2).map(|_| limits.onward(now).unwrap()).collect();
+    assert!(!limits.has_room_for_a_mount());
+    for refused in [
+        limits.onward(now).err(),
+        limits.connect(v4(2), true, now).err(),
+    ] {
+        assert_eq!(refused.unwrap().what, What::Descriptors);
+    }
+    drop(shadows);
+    assert!(limits.has_room_for_a_mount());
+    assert!(limits.connect(v4(2), true, now).is_ok());
+    // Who is there stays, whatever mounts take.
+    limits.mounts.store(77, Ordering::Relaxed);
+    assert!(limits.onward(now).is_err());
+    drop(clients);
+    limits.mounts.store(0, Ordering::Relaxed);
+    assert_eq!(limits.files.taken(), 0);
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Shadows {
         match said {
             Ok(Said::Yes(held)) => {
                 shadow.started = held.started;
-                shadow.link = Link::Up(Line::new(held.socket, &shadow.station));
+                shadow.link = Link::Up(Line::new(held.socket, held.place, &shadow.station));
             }
             // The mount is not there yet, or the server not well.
             Ok(Said::Other(other))
@@ -296,7 +296,7 @@ async fn again(server: Arc<Server>, question: Question) {
         server.door.shadows.meant(id)
     } else {
         // Who it is was settled when it came.
-        let said = verdict::put(upstream, &station, &request, Who(0)).await;
+        let said = verdict::put(&server, upstream, &station, &request, Who(0)).await;
         server.door.shadows.said(id, said)
     };
     if let Some(mount) = kick {
