@@ -38,7 +38,8 @@ pub(crate) enum Way {
 const STUCK: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Until nobody new is to come in.
+    /// Until nobody new is to come in. One task for each socket: what is done for a connection is spread over the cores, and a
+    /// storm that comes too fast is the backlog's to hold. Several tasks at one socket accept no more, and wake in vain.
     pub(crate) async fn accept(self: Arc<Self>, open: Open) {
         let Open { listener, tls } = open;
         loop {

@@ -42,6 +42,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     descriptors::raise();
     descriptors::warn(&config);
+    if let Some((says, remedy)) = sockets::short_backlog() {
+        tracing::warn!("{says}: {remedy}");
+    }
     let stop = CancellationToken::new();
     let inheritance = match arguments.take_over {
         true => Some(tokio::task::block_in_place(handover::greet)?),

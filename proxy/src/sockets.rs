@@ -11,8 +11,10 @@ use tokio::net::TcpListener;
 use crate::config::{Bind, Config};
 use crate::handover::{Door, Doors, Way};
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 4096;
+/// Connections that may wait to be accepted. The kernel takes no more than net.core.somaxconn, so that this is the operator's to say.
+const BACKLOG: i32 = 65_535;
+/// What the kernel's default is, since 5.4. With it 10,000 connects within a second were accepted, none of them late.
+const ENOUGH: u32 = 4096;
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -181,9 +183,36 @@ fn bind(address: SocketAddr, all: &[Bind]) -> std::io::Result<std::net::TcpListe
     Ok(socket.into())
 }
 
+/// If fewer may wait to be accepted than a storm of reconnects needs: what is wrong, and what to do.
+pub(crate) fn short_backlog() -> Option<(String, String)> {
+    // Of this network namespace. Where it cannot be read, nothing is known to be wrong.
+    let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?;
+    short(text.trim().parse().ok()?)
+}
+
+fn short(most: u32) -> Option<(String, String)> {
+    (most < ENOUGH).then(|| {
+        let says = format!(
+            "net.core.somaxconn is {most}: when all reconnect at once, so many wait to be accepted, and the others try again a second later, or give up"
+        );
+        let remedy = format!(
+            "sysctl -w net.core.somaxconn={ENOUGH}, and in /etc/sysctl.d for the next boot; then restart, for sockets that are open"
+        );
+        (says, remedy)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backlog_that_the_kernel_cuts_short_is_said() {
+        let (says, remedy) = short(128).unwrap();
+        assert!(says.contains("somaxconn is 128"), "{says}");
+        assert!(remedy.contains("net.core.somaxconn=4096"), "{remedy}");
+        assert_eq!(short(4096), None);
+    }
 
     #[test]
     fn both_families_listen_on_one_port() {

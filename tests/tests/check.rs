@@ -262,7 +262,7 @@ async fn says_what_cannot_work_and_what_to_do() {
 }
 
 #[test]
-fn says_if_fewer_files_may_be_open_than_there_are_to_be_listeners() {
+fn says_if_fewer_files_may_be_open_or_fewer_may_wait_than_there_are_to_be_listeners() {
     let origin = "source-password = \"x\"\nlisten = [\"127.0.0.1:0\"]\n";
     let config = format!("{origin}[limits]\nlisteners = 19000\n");
     let (status, report, text) = check_within(&["prlimit", "--nofile=20000:20000"], &config);
@@ -280,6 +280,22 @@ fn says_if_fewer_files_may_be_open_than_there_are_to_be_listeners() {
     let mounts = format!("{origin}[mount.\"/a\"]\nmax-listeners = 4000\n");
     let (_, report, _) = check_within(&["prlimit", "--nofile=4096:4096"], &mounts);
     has(&report, "warn", "descriptors", "of all mounts are 4000");
+    // A network of its own, in which only a few may wait.
+    let few = "echo 128 > /proc/sys/net/core/somaxconn && exec \"$0\" \"$@\"";
+    let (_, report, _) = check_within(&["unshare", "--net", "sh", "-c", few], origin);
+    has(
+        &report,
+        "warn",
+        "backlog",
+        "sysctl -w net.core.somaxconn=4096",
+    );
+    let mut serve = std::process::Command::new("unshare");
+    serve.args(["--net", "sh", "-c", few]).arg(binary());
+    serve.args(["serve", "--source-password", "x", "--listen", "0.0.0.0:0"]);
+    serve.arg("--until-stdin-closes");
+    let out = serve.stdin(std::process::Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("net.core.somaxconn is 128"), "{said}");
 }
 
 #[test]

@@ -280,6 +280,13 @@ pub(super) fn process(config: &Config, section: &mut Section) {
             section.ok("descriptors", format!("{most}: room for {room} listeners"));
         }
     }
+    match crate::sockets::short_backlog() {
+        Some((says, remedy)) => section.warn("backlog", says, remedy),
+        None => section.ok(
+            "backlog",
+            "as many may wait to be accepted as come in a storm",
+        ),
+    }
     if let Some(user) = &config.user {
         let known = nix::unistd::User::from_name(user).is_ok_and(|user| user.is_some());
         if !known {
