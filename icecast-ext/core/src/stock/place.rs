@@ -163,6 +163,8 @@ impl Walk {
     /// Walks to the place, or to the end of what the run has. `Some`: there, with what is left of the block that it is in.
     fn through(&mut self, titles: &Titled<'_>) -> Option<Bytes> {
         let period = u64::from(self.metaint.get());
+        // Titles at or before `at`. The walk passes each once: to look for it again at each block takes longer than the walk.
+        let mut reached = titles.list.partition_point(|title| title.at <= self.at);
         loop {
             let held = titles.next.since(self.at).unwrap_or(0);
             let audio = u64::from(self.phase.left).min(self.left).min(held);
@@ -176,7 +178,9 @@ impl Walk {
             if self.phase.left > 0 || held == audio {
                 return None;
             }
-            let title = titles.at(self.at);
+            let rest = titles.list.range(reached..);
+            reached += rest.take_while(|title| title.at <= self.at).count();
+            let title = reached.checked_sub(1).and_then(|i| titles.list.get(i));
             let text = match title.filter(|title| self.phase.shown != Some(title.at)) {
                 Some(title) => &title.text[..],
                 None => &[],
@@ -193,8 +197,7 @@ impl Walk {
             }
             self.left -= block;
             // Until another title there are but empty blocks, and every one before the last byte held has been sent.
-            let after = titles.list.partition_point(|title| title.at <= self.at);
-            let quiet = match titles.list.get(after) {
+            let quiet = match titles.list.get(reached) {
                 Some(next) => next.at.since(self.at)?.div_ceil(period) - 1,
                 None => u64::MAX,
             };

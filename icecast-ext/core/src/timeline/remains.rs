@@ -59,13 +59,7 @@ pub(crate) struct Titled<'a> {
 /// since, and got them from us.
 const DOUBT: u64 = 16 << 10;
 
-impl<'a> Titled<'a> {
-    /// The title in force at `at`.
-    pub(crate) fn at(&self, at: Offset) -> Option<&'a Title> {
-        let reached = self.list.partition_point(|title| title.at <= at);
-        self.list.get(reached.checked_sub(1)?)
-    }
-
+impl Titled<'_> {
     /// Whether a body that goes from one byte to the other may have had a title elsewhere than it is known to be.
     pub(crate) fn doubtful(&self, from: Offset, to: Offset) -> bool {
         let sent = |end: &Offset| from < *end && *end < to && to <= end.saturating_add(DOUBT);
