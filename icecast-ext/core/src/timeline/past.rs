@@ -77,27 +77,28 @@ impl Timeline {
     /// epoch. `None`: an unknown epoch.
     pub(crate) fn find(&self, position: Position) -> Option<usize> {
         let (mut after, mut before) = (None, None);
-        let held = self
-            .runs
-            .iter()
-            .map(|run| (run.epoch, run.window.first, run.window.next));
-        let gone = self
-            .past
-            .iter()
-            .map(|span| (span.epoch, span.first, span.next));
-        let count = self.past.len() + self.runs.len();
-        for (index, (epoch, first, next)) in (0..count).rev().zip(gone.chain(held).rev()) {
-            if epoch != position.epoch {
-                continue;
-            }
+        let mut holds = |index, first, next| {
             if position.offset > next {
                 before = before.or(Some(index));
             } else if position.offset < first {
                 after = Some(index);
             } else {
+                return true;
+            }
+            false
+        };
+        for (held, run) in self.runs.iter().enumerate().rev() {
+            let index = self.span_index(held);
+            if run.epoch == position.epoch && holds(index, run.window.first, run.window.next) {
                 return Some(index);
             }
         }
+        for (index, span) in self.past.iter().enumerate().rev() {
+            if span.epoch == position.epoch && holds(index, span.first, span.next) {
+                return Some(index);
+            }
+        }
+        let count = self.past.len() + self.runs.len();
         before
             .filter(|index| index + 1 == count)
             .or(after)
