@@ -198,12 +198,12 @@ impl Timeline {
             if let Some(run) = self.runs.pop_front() {
                 let remains = Remains::of(run, entry.map(|splice| splice.to.offset));
                 self.remains.push_back(remains);
+                self.forget_remains();
             }
         }
         while self.past.len() > Self::PAST {
             self.past.pop_front();
         }
-        self.forget_remains();
     }
 
     /// Settles the splice into the current run, if its place is known, and the one into the run before: that has ended for
