@@ -1,7 +1,11 @@
 //! One Ogg page (RFC 3533 section 6).
 
+use std::ops::Range;
+
 /// The bytes before the segment table.
 const FIXED: usize = 27;
+/// Where the checksum is among them.
+const CHECKSUM: Range<usize> = 22..26;
 
 /// A page whose checksum is right.
 #[derive(Debug)]
@@ -58,7 +62,7 @@ impl<'a> Page<'a> {
             lacing,
             body: raw.get(start..)?,
         };
-        Some((word(22)? == checksum(raw)).then_some(page))
+        Some((word(CHECKSUM.start)? == checksum(raw)).then_some(page))
     }
 
     /// Begins with the rest of a packet.
@@ -115,25 +119,46 @@ fn next_capture(buf: &[u8]) -> usize {
     }
 }
 
-/// CRC-32 with polynomial 0x04c11db7, neither reflected nor inverted, over the page with its checksum field zero.
-pub(super) fn checksum(page: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut n = 0;
-        while n < 256 {
-            let mut crc = (n as u32) << 24;
+/// What a byte adds to the checksum if so many bytes come after it.
+const TABLES: [[u32; 256]; 8] = {
+    let mut tables = [[0; 256]; 8];
+    let mut n = 0;
+    while n < 256 {
+        let mut crc = (n as u32) << 24;
+        let mut after = 0;
+        while after < 8 {
             let mut bit = 0;
             while bit < 8 {
                 crc = crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
                 bit += 1;
             }
-            table[n] = crc;
-            n += 1;
+            tables[after][n] = crc;
+            after += 1;
         }
-        table
-    };
-    page.iter().enumerate().fold(0, |crc: u32, (at, &byte)| {
-        let byte = if (22..26).contains(&at) { 0 } else { byte };
-        crc << 8 ^ TABLE[usize::from((crc >> 24) as u8 ^ byte)]
+        n += 1;
+    }
+    tables
+};
+
+/// CRC-32 with polynomial 0x04c11db7, neither reflected nor inverted, over the page with its checksum field zero. Eight bytes at
+/// once: byte by byte, each waits for the one before.
+pub(super) fn checksum(page: &[u8]) -> u32 {
+    let (head, rest) = page.split_at(page.len().min(CHECKSUM.end));
+    let head = head.iter().enumerate();
+    let zeroed = head.map(|(at, &byte)| if CHECKSUM.contains(&at) { 0 } else { byte });
+    let crc = bytewise(0, zeroed);
+    let (eights, rest) = rest.as_chunks::<8>();
+    let crc = eights.iter().fold(crc, |crc, eight| {
+        let word = u64::from_be_bytes(*eight) ^ u64::from(crc) << 32;
+        let bytes = word.to_le_bytes();
+        let sums = TABLES.iter().zip(bytes);
+        sums.fold(0, |crc, (table, byte)| crc ^ table[usize::from(byte)])
+    });
+    bytewise(crc, rest.iter().copied())
+}
+
+fn bytewise(crc: u32, bytes: impl Iterator<Item = u8>) -> u32 {
+    bytes.fold(crc, |crc, byte| {
+        crc << 8 ^ TABLES[0][usize::from((crc >> 24) as u8 ^ byte)]
     })
 }
