@@ -49,10 +49,15 @@ pub(crate) struct Figures {
     pub(crate) rate: f64,
     /// Segments with data a second and listener: sends, if each fits into one.
     pub(crate) sends: f64,
-    /// KiB that resident memory grew by from the first listeners to the last, a listener.
+    /// Bytes a second that all sources send.
+    pub(crate) buffers: u64,
+    /// KiB that resident memory grew by from the first listeners to the last, a listener, without what the sources sent
+    /// meanwhile.
     pub(crate) rss_each: f64,
     /// KiB resident at the end.
     pub(crate) rss: u64,
+    /// KiB that the sources had sent by then.
+    pub(crate) held: u64,
     pub(crate) threads: u64,
     /// From `connect` to the first byte of audio.
     pub(crate) first_byte: Quantiles,
@@ -96,7 +101,15 @@ impl Figures {
         }
         let rss = |look: &Look| look.usage.iter().map(|usage| usage.rss).sum::<u64>();
         self.rss = rss(end);
-        self.rss_each = (rss(end) as f64 - rss(before) as f64) / listeners as f64;
+        let held = match processes.first() {
+            // Only a back buffer grows by all that comes, until it is full.
+            Some(first) if first.name == "icecast-ext" => {
+                self.buffers as f64 * (end.at - before.at).as_secs_f64() / 1024.0
+            }
+            _ => 0.0,
+        };
+        let grown = rss(end) as f64 - rss(before) as f64 - held;
+        self.rss_each = grown.max(0.0) / listeners as f64;
         self.threads = end.usage.first().map_or(0, |usage| usage.threads);
         let segments = end.segments.saturating_sub(start.segments) as f64;
         self.sends = segments / seconds / listeners as f64;
@@ -120,6 +133,11 @@ impl Figures {
     /// Percent of a core for a thousand listeners.
     pub(crate) fn percent(&self) -> f64 {
         self.cores * 100_000.0 / self.listeners as f64
+    }
+
+    /// Seconds of CPU for a gigabyte that was heard.
+    pub(crate) fn per_gigabyte(&self) -> f64 {
+        self.cores / (self.rate / 1e9)
     }
 
     /// Of one process.

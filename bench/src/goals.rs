@@ -33,9 +33,14 @@ pub(crate) fn all(results: &Results) -> Vec<Goal> {
             met: of.map(|of| of <= most),
         });
     };
-    let cores = |name: &str, label: &str| results.of(name, label).map(|run| run.cores);
+    // By what was heard: a server that falls behind would look cheap.
+    let cores = |name: &str, label: &str| results.of(name, label).map(|run| run.per_gigabyte());
     let by = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
-    let proxy = |name: &str| results.of(name, PROXY).map(|run| run.share("icecast-ext"));
+    let proxy = |name: &str| {
+        results
+            .of(name, PROXY)
+            .map(|run| run.per_gigabyte() * run.share("icecast-ext") / run.cores)
+    };
     ratio(
         "CPU of proxy + Icecast against Icecast alone, 5000 x 128k, 250 ms",
         by(cores("fanout-5000", PROXY), cores("fanout-5000", ICECAST)),
@@ -82,6 +87,7 @@ pub(crate) fn all(results: &Results) -> Vec<Goal> {
     );
     goals.push(most(results));
     goals.push(memory(results));
+    goals.push(mounts(results));
     goals.extend(resumes(results));
     goals
 }
@@ -113,6 +119,35 @@ fn memory(results: &Results) -> Goal {
             format!("{:.2} KiB", run.rss_each)
         }),
         met: run.map(|run| run.rss_each <= 0.5),
+    }
+}
+
+fn mounts(results: &Results) -> Goal {
+    let scenario = results.scenarios.iter().find(|one| one.name == "mounts");
+    let run = |index: usize| scenario.and_then(|one| one.contenders.get(index)?.middle());
+    let both = run(0).zip(run(1));
+    let mib = |kib: f64| kib / 1024.0;
+    // What one mount's process takes with as many listeners is there anyway.
+    let split = |one: &Figures, many: &Figures| {
+        let windows = many.held as f64 - one.held as f64;
+        (windows, many.rss as f64 - one.rss as f64)
+    };
+    Goal {
+        what: "Memory of 1000 mounts is that of their windows: at most 1.15x".to_owned(),
+        found: both.as_ref().map_or("not measured".to_owned(), |(one, many)| {
+            let (windows, grown) = split(one, many);
+            format!(
+                "{:.0} MiB more than with one mount, for windows of {:.0} MiB: {:.2}x; {} threads, as with one",
+                mib(grown),
+                mib(windows),
+                grown / windows,
+                many.threads
+            )
+        }),
+        met: both.map(|(one, many)| {
+            let (windows, grown) = split(&one, &many);
+            grown <= 1.15 * windows && one.threads == many.threads
+        }),
     }
 }
 

@@ -1,9 +1,11 @@
 //! One run: a server, its listeners, and what it costs to feed them for a while.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use icecast_ext_tests::metadata;
 use tokio::runtime::Runtime;
 
 use crate::crowd::{Crowd, Group, Pace, Tally};
@@ -23,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) frames: u64,
     /// Milliseconds, for servers that can be told.
     pub(crate) tick: u64,
+    /// A new title every second.
+    pub(crate) titles: bool,
     /// Listeners ask for titles.
     pub(crate) icy: bool,
     pub(crate) tls: bool,
@@ -45,6 +49,7 @@ impl Default for Load {
             mounts: 1,
             frames: 1,
             tick: 250,
+            titles: false,
             icy: false,
             tls: false,
             accounts: false,
@@ -102,6 +107,7 @@ pub(crate) fn run(
     let sources = Sources::start(rig.source, &mounts, load.frames)?;
     // Longer than any burst: the first listeners must find one.
     progress.pause(Duration::from_millis(1500))?;
+    let titles = load.titles.then(|| runtime.spawn(name_titles(rig.source)));
     let crowd = Crowd::new(&sources.diary)?;
     let mut fields = String::new();
     if load.icy {
@@ -162,11 +168,32 @@ pub(crate) fn run(
     let heard = crowd.report()?;
     add(&mut tally, &heard);
     figures.hearing = heard.hearing;
+    figures.buffers = load.mounts as u64 * RATE * load.frames;
     figures.take(&rig.processes, load.listeners, [&before, &start, &end]);
     figures.heard(&heard, &tally);
+    figures.held = figures.buffers * sources.since.elapsed().as_secs() / 1024;
     figures.sources_lost = sources.lost();
+    if let Some(titles) = titles {
+        ensure!(!titles.is_finished(), "Icecast takes no titles");
+        titles.abort();
+    }
+    if tally.sample.is_some() {
+        rig.said().iter().for_each(|line| progress.line(line));
+    }
     ensure!(heard.bytes > 0, "nobody heard anything: {:?}", tally.sample);
     Ok(figures)
+}
+
+/// Ends only if it fails.
+async fn name_titles(server: SocketAddr) {
+    for number in 0_u64.. {
+        let title = format!("Somebody - Song number {number}");
+        match metadata::set_title(server, "/bench", &title).await {
+            Ok(answer) if answer.head.status == 200 => {}
+            _ => return,
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Waits until all that are coming have been answered, one way or the other.

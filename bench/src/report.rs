@@ -37,11 +37,11 @@ pub(crate) fn line(scenario: &str, label: &str, figures: &Figures) -> String {
 const COLUMNS: [&str; 11] = [
     "",
     "CPU, % of a core per 1000",
-    "CPU ratio",
+    "CPU-s/GB, ratio",
     "of it",
     "CPU-s/GB",
     "sends/s each",
-    "RSS KiB each",
+    "RSS KiB each, without buffer",
     "oldest byte ms p50 / p99",
     "newest byte ms p50 / p99",
     "first byte ms p50 / p99",
@@ -54,7 +54,7 @@ fn cells(shown: &Shown, reference: Option<&Figures>) -> Vec<String> {
         return vec![shown.label.clone(), why];
     };
     let two = |q: Quantiles| format!("{} / {}", short(q.p50), short(q.p99));
-    let ratio = reference.map_or(1.0, |first| run.percent() / first.percent());
+    let ratio = reference.map_or(1.0, |first| run.per_gigabyte() / first.per_gigabyte());
     let shares: Vec<String> = run
         .shares
         .iter()
@@ -65,7 +65,7 @@ fn cells(shown: &Shown, reference: Option<&Figures>) -> Vec<String> {
         format!("{:.2}", run.percent()),
         format!("{ratio:.2}"),
         format!("{} cores", shares.join(", ")),
-        format!("{:.2}", run.cores / (run.rate / 1e9)),
+        format!("{:.2}", run.per_gigabyte()),
         format!("{:.1}", run.sends),
         format!("{:.2}", run.rss_each),
         two(run.oldest),

@@ -93,6 +93,13 @@ impl Rig {
         Ok(rig)
     }
 
+    /// The last lines that the proxy has logged; warnings alone are.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let log = self._proxy.as_ref().map(Proxy::log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().map(str::to_owned).collect();
+        lines[lines.len().saturating_sub(5)..].to_vec()
+    }
+
     async fn proxy(&mut self, upstream: Option<SocketAddr>, load: &Load) -> Result<()> {
         let mut config = format!("delivery-tick = {}\n", load.tick);
         let mut setup = match upstream {

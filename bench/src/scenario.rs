@@ -139,9 +139,13 @@ fn special(small: bool, at: &dyn Fn(usize) -> Load) -> Vec<Scenario> {
         tls: true,
         ..at(1000)
     };
+    let titled = Load {
+        titles: true,
+        ..at(5000)
+    };
     let icy = Load {
         icy: true,
-        ..at(5000)
+        ..titled.clone()
     };
     let hard = Load {
         slow: at(1000).listeners,

@@ -49,6 +49,8 @@ impl Diary {
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) diary: Arc<Diary>,
+    /// When the first byte was written, more or less.
+    pub(crate) since: Instant,
     stop: Arc<AtomicBool>,
     /// Sources that a server has cut.
     lost: Arc<AtomicU64>,
@@ -75,6 +77,7 @@ impl Sources {
             .spawn(move || writer.run(frames))?;
         Ok(Self {
             diary,
+            since: Instant::now(),
             stop,
             lost,
             thread: Some(thread),

@@ -38,10 +38,11 @@ pub(crate) enum Way {
 const STUCK: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// Until nobody new is to come in. One task for each socket: what is done for a connection is spread over the cores, and a
-    /// storm that comes too fast is the backlog's to hold. Several tasks at one socket accept no more, and wake in vain.
-    pub(crate) async fn accept(self: Arc<Self>, open: Open) {
-        let Open { listener, tls } = open;
+    /// Until nobody new is to come in. As many tasks as there are cores do so at each socket; what is done for a connection is
+    /// a task of its own.
+    pub(crate) async fn accept(self: Arc<Self>, open: Arc<Open>) {
+        let Open { listener, tls } = &*open;
+        let tls = *tls;
         loop {
             let accepted = tokio::select! {
                 () = self.accepting.cancelled() => return,

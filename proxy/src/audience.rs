@@ -72,7 +72,7 @@ pub(crate) struct Joining<'a> {
 
 #[derive(Debug)]
 struct Entry {
-    visit: Arc<Visit>,
+    visit: Visit,
     /// The number of its story.
     story: Option<NonZeroU64>,
     /// Sent to it before it was ours: by the process that was upgraded.
@@ -84,7 +84,7 @@ struct Entry {
 #[derive(Debug)]
 struct Story {
     /// The first one.
-    first: Arc<Visit>,
+    first: Visit,
     /// The latest.
     id: u64,
     session: Session,
@@ -111,7 +111,7 @@ struct Inside {
 
 /// A story or visit that is over.
 struct Over {
-    first: Arc<Visit>,
+    first: Visit,
     sent: u64,
     end: SystemTime,
 }
@@ -204,14 +204,14 @@ impl Audience {
             user: caller.user.as_deref().map(|user| names.one(user)),
             line: names.one(&caller.line),
         };
-        let visit = Arc::new(Visit {
+        let visit = Visit {
             id,
             address: caller.address,
             asked: names.asked(asked),
             kind,
             join,
             since: since.unwrap_or(now),
-        });
+        };
         let story = session.map(|session| {
             let number = known.unwrap_or(id);
             let story = inside.stories.entry(number).or_insert_with(|| {
@@ -253,7 +253,7 @@ impl Audience {
     }
 
     /// Those of one mount.
-    pub(crate) fn of(&self, mount: &str) -> Vec<Arc<Visit>> {
+    pub(crate) fn of(&self, mount: &str) -> Vec<Visit> {
         let inside = self.inside();
         let visits = inside.visits.values().map(|entry| &entry.visit);
         visits
@@ -266,23 +266,20 @@ impl Audience {
     pub(crate) fn moved(&self, id: u64, mount: &Arc<str>) -> Option<Join> {
         let inside = &mut *self.inside();
         let entry = inside.visits.get_mut(&id)?;
-        let mut visit = Visit::clone(&entry.visit);
         let asked = Asked {
             mount: mount.clone(),
-            ..Asked::clone(&visit.asked)
+            ..Asked::clone(&entry.visit.asked)
         };
-        visit.asked = inside.names.asked(asked);
-        let join = visit.join.take();
-        entry.visit = Arc::new(visit);
-        join
+        entry.visit.asked = inside.names.asked(asked);
+        entry.visit.join.take()
     }
 
     /// Called on a delivery loop's thread. Who it was.
-    pub(crate) fn ended(&self, ended: Ended) -> Option<Arc<Visit>> {
+    pub(crate) fn ended(&self, ended: Ended) -> Option<Visit> {
         self.ended_at(ended, SystemTime::now())
     }
 
-    fn ended_at(&self, ended: Ended, now: SystemTime) -> Option<Arc<Visit>> {
+    fn ended_at(&self, ended: Ended, now: SystemTime) -> Option<Visit> {
         let mut inside = self.inside();
         let entry = inside.visits.remove(&ended.id)?;
         let visit = entry.visit;

@@ -166,12 +166,16 @@ impl Server {
         server.tasks.spawn(admission::rounds(server.clone()));
         server.tasks.spawn(house::keep(server.clone()));
         let mut addresses = Vec::new();
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         for open in opened {
             addresses.push(Bind {
                 address: open.listener.local_addr()?,
                 tls: open.tls,
             });
-            server.tasks.spawn(server.clone().accept(open));
+            let open = Arc::new(open);
+            for _ in 0..cores {
+                server.tasks.spawn(server.clone().accept(open.clone()));
+            }
         }
         if let Some(certificates) = server.certificates.clone() {
             let stop = server.stop.clone();

@@ -175,6 +175,8 @@ impl Worker {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        // RST at the end: ports that wait for a minute would make the kernel look for free ones longer and longer.
+        socket.set_linger(Some(Duration::ZERO))?;
         if ear.pace != Pace::Prompt {
             socket.set_recv_buffer_size(SMALL)?;
         }

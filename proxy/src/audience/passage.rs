@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use icecast_ext_core::address::Session;
@@ -86,7 +85,7 @@ impl Audience {
             user: passenger.user.as_deref().map(|user| names.one(user)),
             line: names.one(&passenger.line),
         };
-        let visit = Arc::new(Visit {
+        let visit = Visit {
             // The process before does not say: if it is moved from here on, that is not remembered.
             join: None,
             id,
@@ -94,7 +93,7 @@ impl Audience {
             asked: names.asked(asked),
             kind,
             since: since.unwrap_or_else(SystemTime::now),
-        });
+        };
         let story = session.map(|session| {
             let story = Story {
                 first: visit.clone(),

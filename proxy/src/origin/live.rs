@@ -18,6 +18,8 @@ use crate::server::Server;
 use crate::station::{Seat, Station};
 use crate::stream::Stream;
 
+/// Room to read into. A mount keeps it as long as it is fed, and there may be thousands.
+const READ: usize = 16 << 10;
 /// A source that sends nothing for so long has gone (Icecast's `source-timeout`).
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -196,7 +198,7 @@ impl Live {
             if done {
                 return "its body is complete";
             }
-            self.read.reserve(64 << 10);
+            self.read.reserve(READ);
             match tokio::time::timeout(SILENCE, self.stream.read_buf(&mut self.read)).await {
                 Err(_) => return "it was silent for 10 s",
                 Ok(Err(_)) => return "its connection broke",

@@ -32,6 +32,9 @@ pub(super) enum Ended {
     File,
 }
 
+/// Room to read into. A mount keeps it as long as it is fed, and there may be thousands.
+const READ: usize = 16 << 10;
+
 /// The body of the upstream's answer.
 pub(super) struct Body {
     pub(super) stream: Stream,
@@ -45,7 +48,7 @@ impl Body {
     pub(super) async fn next(&mut self, silence: Duration) -> Result<Bytes, Ended> {
         loop {
             if self.buffer.is_empty() {
-                self.buffer.reserve(64 << 10);
+                self.buffer.reserve(READ);
                 let read = self.stream.read_buf(&mut self.buffer);
                 match tokio::time::timeout(silence, read).await {
                     Err(_) => return Err(Ended::Silent(silence)),
