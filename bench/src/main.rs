@@ -35,7 +35,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::progress::Progress;
-use crate::results::{Conditions, Results};
+use crate::results::{Conditions, Place, Results};
 use crate::scenario::{Contender, Scenario};
 
 /// Measures the proxy beside stock Icecast, nginx in front of Icecast, and the least that a server can do. Every byte that a
@@ -73,6 +73,9 @@ struct Options {
     /// Where results.json, BENCHMARKS.md and cpu.svg go
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     out: PathBuf,
+    /// Into this repository instead: BENCHMARKS.md in its root, the rest in bench/results
+    #[arg(long)]
+    publish: bool,
     /// Makes BENCHMARKS.md and cpu.svg again from results.json, and measures nothing
     #[arg(long)]
     redraw: bool,
@@ -101,9 +104,12 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<()> {
-    let file = options.out.join("results.json");
+    let place = match options.publish {
+        true => Place::repository(),
+        false => Place::folder(&options.out),
+    };
     if options.redraw {
-        return Results::read(&file)?.write(&options.out);
+        return Results::read(&place)?.write(&place);
     }
     let scenarios: Vec<Scenario> = scenario::all(options.small)
         .into_iter()
@@ -130,13 +136,13 @@ fn bench(options: &Options) -> Result<()> {
     let most = descriptors(&scenarios)?;
     let mut results = match options.only.is_empty() {
         true => Results::default(),
-        false => Results::read(&file).unwrap_or_default(),
+        false => Results::read(&place).unwrap_or_default(),
     };
     results.conditions = Conditions::of_now(options.small, rounds, options.seconds, most);
     measure(&scenarios, rounds, options.seconds, &mut results)?;
-    results.write(&options.out)?;
+    results.write(&place)?;
     println!("{}", report::terminal(&results));
-    println!("written: {}", options.out.display());
+    println!("written: {}", place.page.display());
     let broken = results.broken();
     ensure!(
         broken.is_empty(),

@@ -117,14 +117,15 @@ pub(crate) fn terminal(results: &Results) -> String {
 }
 
 /// BENCHMARKS.md
-pub(crate) fn markdown(results: &Results) -> String {
+pub(crate) fn markdown(results: &Results, picture: &str) -> String {
     let conditions = &results.conditions;
-    let mut out = String::from(
+    let mut out = format!(
         "# Benchmarks\n\n\
-         Made by `cargo run --release -p icecast-ext-bench -- --out bench/results` (see [bench/](bench/README.md)); do not edit.\n\n\
+         Made by `cargo run --release -p icecast-ext-bench -- --publish --rounds {} --seconds {}` (see [bench/](bench/README.md)); do not edit.\n\n\
          Absolute figures are this machine's. **Ratios count**: in each scenario the contenders took turns, round by round, under \
          the same load, and every byte that a listener got was checked against its place in the stream. CPU is what `/proc` \
          says of the servers alone; on loopback `send` also pays for the receiver's half of TCP.\n\n",
+        conditions.rounds, conditions.seconds
     );
     let _ = writeln!(
         out,
@@ -142,7 +143,10 @@ pub(crate) fn markdown(results: &Results) -> String {
             ""
         }
     );
-    out += "![CPU per 1000 listeners, by how many there are](bench/results/cpu.svg)\n\n## Goals\n\n| Goal | Found | |\n|---|---|---|\n";
+    let _ = write!(
+        out,
+        "![CPU per 1000 listeners, by how many there are]({picture})\n\n## Goals\n\n| Goal | Found | |\n|---|---|---|\n"
+    );
     for goal in goals::all(results) {
         let _ = writeln!(
             out,

@@ -1,12 +1,45 @@
 //! All runs of all scenarios, as they are kept.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
 use crate::{picture, report};
+
+const FILE: &str = "results.json";
+const PICTURE: &str = "cpu.svg";
+
+/// Where it is all written.
+#[derive(Debug)]
+pub(crate) struct Place {
+    folder: PathBuf,
+    pub(crate) page: PathBuf,
+    /// As the page has it.
+    picture: &'static str,
+}
+
+impl Place {
+    /// Everything in one folder.
+    pub(crate) fn folder(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            page: folder.join("BENCHMARKS.md"),
+            picture: PICTURE,
+        }
+    }
+
+    /// Where this was built from.
+    pub(crate) fn repository() -> Self {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Self {
+            folder: here.join("results"),
+            page: here.with_file_name("BENCHMARKS.md"),
+            picture: "bench/results/cpu.svg",
+        }
+    }
+}
 
 /// Under what the figures were taken.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -91,21 +124,21 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    pub(crate) fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    pub(crate) fn read(place: &Place) -> Result<Self> {
+        let file = place.folder.join(FILE);
+        let text = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is none of ours", file.display()))
     }
 
     /// Writes all that is made of them.
-    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder)?;
+    pub(crate) fn write(&self, place: &Place) -> Result<()> {
+        std::fs::create_dir_all(&place.folder)?;
         let files = [
-            ("results.json", serde_json::to_string_pretty(self)? + "\n"),
-            ("BENCHMARKS.md", report::markdown(self)),
-            ("cpu.svg", picture::draw(self)),
+            (place.folder.join(FILE), serde_json::to_string(self)? + "\n"),
+            (place.page.clone(), report::markdown(self, place.picture)),
+            (place.folder.join(PICTURE), picture::draw(self)),
         ];
-        for (name, text) in files {
-            let file = folder.join(name);
+        for (file, text) in files {
             std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
         }
         Ok(())

@@ -51,7 +51,7 @@ pub(crate) struct Rig {
     /// The first is the one that feeds the listeners.
     pub(crate) processes: Vec<Process>,
     _icecast: Option<Icecast>,
-    _proxy: Option<Proxy>,
+    proxy: Option<Proxy>,
     _child: Option<(Child, Scratch)>,
     _authority: Option<Authority>,
 }
@@ -73,7 +73,7 @@ impl Rig {
             tls: None,
             processes: Vec::new(),
             _icecast: None,
-            _proxy: None,
+            proxy: None,
             _child: None,
             _authority: None,
         };
@@ -95,7 +95,7 @@ impl Rig {
 
     /// The last lines that the proxy has logged; warnings alone are.
     pub(crate) fn said(&self) -> Vec<String> {
-        let log = self._proxy.as_ref().map(Proxy::log).unwrap_or_default();
+        let log = self.proxy.as_ref().map(Proxy::log).unwrap_or_default();
         let lines: Vec<_> = log.lines().map(str::to_owned).collect();
         lines[lines.len().saturating_sub(5)..].to_vec()
     }
@@ -135,7 +135,7 @@ impl Rig {
             name: "icecast-ext",
             pid: proxy.id().context("the proxy has ended")?,
         });
-        self._proxy = Some(proxy);
+        self.proxy = Some(proxy);
         Ok(())
     }
 
