@@ -79,11 +79,12 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// `looks`: when the first listeners were there, and at the begin and the end of what is measured.
-    pub(crate) fn take(&mut self, processes: &[Process], listeners: usize, looks: [&Look; 3]) {
+    /// `looks`: when the first listeners were there, and at the begin and the end of what is measured. `now`: what was heard
+    /// between these two.
+    pub(crate) fn take(&mut self, processes: &[Process], looks: [&Look; 3], now: &Tally) {
         let [before, start, end] = looks;
         let seconds = (end.at - start.at).as_secs_f64();
-        self.listeners = listeners as u64;
+        let listeners = self.listeners as f64;
         for (index, process) in processes.iter().enumerate() {
             let cores = (end.usage[index].cpu - start.usage[index].cpu) / seconds;
             self.cores += cores;
@@ -109,20 +110,19 @@ impl Figures {
             _ => 0.0,
         };
         let grown = rss(end) as f64 - rss(before) as f64 - held;
-        self.rss_each = grown.max(0.0) / listeners as f64;
+        self.rss_each = grown.max(0.0) / listeners;
         self.threads = end.usage.first().map_or(0, |usage| usage.threads);
         let segments = end.segments.saturating_sub(start.segments) as f64;
-        self.sends = segments / seconds / listeners as f64;
+        self.sends = segments / seconds / listeners;
         self.load = (end.own - start.own) / seconds;
-        self.rate = seconds;
-    }
-
-    /// `now`: while it was measured; `all`: since the first connection.
-    pub(crate) fn heard(&mut self, now: &Tally, all: &Tally) {
-        // Until now this was how long it took.
-        self.rate = now.bytes as f64 / self.rate;
+        self.hearing = now.hearing;
+        self.rate = now.bytes as f64 / seconds;
         self.oldest = Quantiles::of(&now.oldest);
         self.newest = Quantiles::of(&now.newest);
+    }
+
+    /// What went wrong since the first connection.
+    pub(crate) fn failures(&mut self, all: &Tally) {
         self.refused = all.refused;
         self.dropped = all.dropped;
         self.slow_dropped = all.slow_dropped;

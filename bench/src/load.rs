@@ -148,6 +148,8 @@ pub(crate) fn run(
     progress.pause(SETTLE)?;
     add(&mut tally, &crowd.report()?);
     let mut figures = Figures {
+        listeners: load.listeners as u64,
+        buffers: load.mounts as u64 * RATE * load.frames,
         first_byte: Quantiles::of(&tally.first_byte),
         ..Figures::default()
     };
@@ -167,10 +169,8 @@ pub(crate) fn run(
     let end = Look::at(&rig.processes)?;
     let heard = crowd.report()?;
     add(&mut tally, &heard);
-    figures.hearing = heard.hearing;
-    figures.buffers = load.mounts as u64 * RATE * load.frames;
-    figures.take(&rig.processes, load.listeners, [&before, &start, &end]);
-    figures.heard(&heard, &tally);
+    figures.take(&rig.processes, [&before, &start, &end], &heard);
+    figures.failures(&tally);
     figures.held = figures.buffers * sources.since.elapsed().as_secs() / 1024;
     figures.sources_lost = sources.lost();
     if let Some(titles) = titles {

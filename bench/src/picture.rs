@@ -11,7 +11,7 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 150.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 52.0;
-/// Distinguishable without colour vision, too: each has its own mark.
+/// Each has its name at its end: colour alone tells nobody which it is.
 const LINES: [(&str, &str); 4] = [
     (ICECAST, "#b2182b"),
     (NGINX, "#7f7f7f"),
@@ -19,9 +19,12 @@ const LINES: [(&str, &str); 4] = [
     (FLOOR, "#1b7837"),
 ];
 
+/// A server's name, its colour, and its points: listeners, percent.
+type Line = (&'static str, &'static str, Vec<(f64, f64)>);
+
 /// An SVG.
 pub(crate) fn draw(results: &Results) -> String {
-    let mut lines: Vec<(&str, &str, Vec<(f64, f64)>)> = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for (label, colour) in LINES {
         let mut points: Vec<(f64, f64)> = results
             .scenarios

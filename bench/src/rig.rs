@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use icecast_ext_tests::child::{As, Child, Scratch};
 use icecast_ext_tests::icecast::{self, Icecast};
 use icecast_ext_tests::proxy::{self, Proxy};
@@ -34,7 +34,11 @@ impl Server {
     pub(crate) const fn needs(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Icecast | Self::Proxy => &[("icecast2", "icecast2")],
-            Self::Nginx => &[("icecast2", "icecast2"), ("nginx", "nginx-light")],
+            Self::Nginx => &[
+                ("icecast2", "icecast2"),
+                ("nginx", "nginx-light"),
+                ("unshare", "util-linux"),
+            ],
             Self::Origin | Self::Floor => &[],
         }
     }
@@ -154,13 +158,21 @@ impl Rig {
         );
         let file = scratch.file("nginx.conf");
         std::fs::write(&file, config)?;
-        let args = ["nginx", "-c", &file.display().to_string()].map(str::to_owned);
+        // A name space of processes of its own: its workers outlive a master that is killed, but not that.
+        let mut args = ["unshare", "--pid", "--fork", "--kill-child"]
+            .map(str::to_owned)
+            .to_vec();
+        if !rustix::process::geteuid().is_root() {
+            args.push("--map-root-user".to_owned());
+        }
+        args.extend(["nginx", "-c", &file.display().to_string()].map(str::to_owned));
         let mut child = Child::start(As::Me, &args, &scratch.file("log"))?;
         answers(&mut child, self.listeners)?;
-        let master = child.id();
-        let workers = children(master).into_iter();
+        let masters = children(child.id());
+        let workers = masters.iter().flat_map(|master| children(*master));
         self.processes
             .extend(workers.map(|pid| Process { name: "nginx", pid }));
+        ensure!(!self.processes.is_empty(), "nginx has no workers");
         self._child = Some((child, scratch));
         Ok(())
     }

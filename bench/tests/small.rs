@@ -1,4 +1,5 @@
 //! The benchmark works, and the published page is what it makes of the published figures.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;
@@ -31,7 +32,7 @@ fn a_small_run_hears_every_byte_of_every_server_and_writes_table_and_picture() {
     let results: Value = serde_json::from_str(&text(out.join("results.json"))).unwrap();
     let scenarios = results["scenarios"].as_array().unwrap();
     assert_eq!(scenarios.len(), only.split(',').count());
-    let mut runs = 0;
+    let (mut runs, mut cores) = (0, 0.0);
     for scenario in scenarios {
         for contender in scenario["contenders"].as_array().unwrap() {
             for run in contender["rounds"].as_array().unwrap() {
@@ -45,13 +46,16 @@ fn a_small_run_hears_every_byte_of_every_server_and_writes_table_and_picture() {
                     (8_000.0..24_000.0).contains(&rate),
                     "{rate} bytes/s, {what}"
                 );
-                assert!(figure("sends") > 1.0 && figure("cores") > 0.0, "{what}");
+                assert!(figure("sends") > 1.0, "{what}");
+                cores += figure("cores");
                 runs += 1;
             }
         }
     }
     // nginx may not be here.
     assert!(runs >= 15, "{runs}");
+    // Of one run it may be less than the kernel counts.
+    assert!(cores > 0.0);
     let page = text(out.join("BENCHMARKS.md"));
     for scenario in only.split(',') {
         assert!(page.contains(&format!("\n## {scenario}: ")), "{scenario}");

@@ -16,6 +16,8 @@ const ARROWS: &[(&str, &str)] = &[
     ("icecast-ext-proxy", "icecast-ext-core"),
     ("icecast-ext-proxy", "icecast-ext-delivery"),
     ("icecast-ext-proxy", "icecast-ext-client"),
+    // It starts servers as the tests do.
+    ("icecast-ext-bench", "icecast-ext-tests"),
 ];
 /// Further arrows of tests only: core proves itself by the specification's vectors.
 const TEST_ARROWS: &[(&str, &str)] = &[("icecast-ext-core", "icecast-ext-spec")];
