@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 
 use crate::accesslog::Line;
 use crate::admission::{self, Asking};
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::caller::Caller;
 use crate::connection::{self, Connection};
 use crate::entrance::{self, Shut};
 use crate::limits::Connected;
-use crate::listener::{self, Wanted};
+use crate::listener;
 use crate::overlay::{Ask, Subject};
 use crate::route::Route;
 use crate::server::Server;
@@ -136,49 +136,48 @@ impl Server {
         };
         let config = self.config();
         let caller = Caller::new(&config, connection.peer, &request);
-        let judged = match self.judge(&request) {
+        let (target, wanted) = match self.judge(&request) {
             Ok(judged) => judged,
             Err(answer) => return self.refuse(connection, &request, &caller, &answer).await,
         };
-        let (target, wanted) = (&judged.target, Wanted::from(&judged));
         if way == Way::Kin {
             // The process before, for those whom it could not hand over. They were let in there.
             if let Some(station) = self.stations.get(&target.path) {
                 let permit = admission::Permit::free(self.door.clone());
                 Box::pin(listener::serve(
-                    self, &station, connection, &request, &caller, wanted, permit,
+                    self, &station, connection, &request, &caller, &wanted, permit,
                 ))
                 .await;
             }
             return;
         }
-        if let Err(answer) = self.let_ask(&mut connection, &caller, judged.resumes()) {
+        if let Err(answer) = self.let_ask(&mut connection, &caller, wanted.resumes()) {
             return self.reply(connection, &request, &caller, &answer).await;
         }
         if self.upstream.is_none() && origin::is_for(&request, &target.path) {
-            let source = origin::serve(self, connection, &request, &caller, length, target);
+            let source = origin::serve(self, connection, &request, &caller, length, &target);
             return Box::pin(source).await;
         }
         let path = request.target.split('?').next().unwrap_or_default();
-        let onward = match &judged.onward {
+        let onward = match &wanted.onward {
             None => request.target.to_owned(),
             Some(Some(rest)) => format!("{path}?{rest}"),
             Some(None) => path.to_owned(),
         };
-        match self.route(&request, &judged).await {
+        match self.route(&request, &target.path, &wanted).await {
             Route::Listener(station, mode) => {
                 let asking = Asking {
                     request: &request,
                     target: &onward,
                     caller: &caller,
-                    resume: judged.asked,
+                    resume: wanted.asked,
                 };
                 let admitted = admission::admit(self, &station, mode, connection, &asking);
                 let Some((connection, permit)) = Box::pin(admitted).await else {
                     return;
                 };
                 Box::pin(listener::serve(
-                    self, &station, connection, &request, &caller, wanted, permit,
+                    self, &station, connection, &request, &caller, &wanted, permit,
                 ))
                 .await;
             }
@@ -191,7 +190,7 @@ impl Server {
                     Ok(place) => place,
                     Err(limited) => {
                         self.say(&limited, caller.address);
-                        let answer = Answer::limited(&limited);
+                        let answer = answer::limited(&limited);
                         return self.reply(connection, &request, &caller, &answer).await;
                     }
                 };
@@ -200,7 +199,7 @@ impl Server {
                         server: self,
                         upstream,
                         request: &request,
-                        target,
+                        target: &target,
                         caller: &caller,
                         secure: matches!(connection.stream, Stream::Tls(_)),
                     };
@@ -240,9 +239,7 @@ impl Server {
         self.figures.answered(answer.status());
         let since = connection.since;
         let head_only = request.method == Method::Head;
-        let bytes = answer
-            .send(connection.stream, request.version, head_only)
-            .await;
+        let bytes = answer::send(answer, connection.stream, request.version, head_only).await;
         self.note(caller, since, Some(answer.status()), bytes);
     }
 

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use icecast_ext_core::head::{HeadError, Request, Version};
 use tokio::io::AsyncReadExt as _;
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::figures::Figures;
 use crate::limits::Connected;
 use crate::stream::Stream;
@@ -76,6 +76,6 @@ pub(crate) async fn read(
     let status = refusal.status();
     figures.answered(status);
     tracing::info!(%peer, status, line, why = refusal.body().trim_end(), "refused a head");
-    refusal.send(stream, Version::Http11, false).await;
+    answer::send(&refusal, stream, Version::Http11, false).await;
     None
 }

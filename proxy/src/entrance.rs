@@ -11,7 +11,7 @@ use icecast_ext_core::head::Version;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::descriptors;
@@ -67,7 +67,7 @@ impl Server {
         let (address, now) = (caller.address, Instant::now());
         let limited = |limited: Limited| {
             self.say(&limited, address);
-            Answer::limited(&limited)
+            answer::limited(&limited)
         };
         if caller.trusted {
             // The proxy in front would take a connection that just closes for a fault of ours.
@@ -116,9 +116,9 @@ pub(crate) fn turn_away(tasks: &TaskTracker, stream: Stream, limited: &Limited) 
     let Ok(courtesy) = COURTESIES.try_acquire() else {
         return;
     };
-    let answer = Answer::limited(limited);
+    let answer = answer::limited(limited);
     tasks.spawn(async move {
-        answer.send(stream, Version::Http11, false).await;
+        answer::send(&answer, stream, Version::Http11, false).await;
         drop(courtesy);
     });
 }

@@ -1,6 +1,5 @@
 //! A listener: where its answer starts, the answer's head, and over to the delivery loops.
 
-mod head;
 mod start;
 
 use std::num::NonZeroU32;
@@ -9,27 +8,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::Position;
-use icecast_ext_core::field::{From, Resume};
+use icecast_ext_core::answer::Head;
+use icecast_ext_core::field::Resume;
 use icecast_ext_core::head::{Method, Request};
 use icecast_ext_core::plan::Cursor;
-use icecast_ext_core::range::ContentRange;
 use icecast_ext_core::resume::{Kind as Began, Refusal, Start};
-use icecast_ext_core::stock::{self, Ask, Reply, TOTAL};
+use icecast_ext_core::stock::{self, Ask, Reply};
+use icecast_ext_core::wanted::{Tier, Wanted};
 use icecast_ext_delivery::{Admission, Kind};
 
 use crate::admission::Permit;
-use crate::answer::{Answer, CORS};
+use crate::answer::{self, Answer, date};
 use crate::audience::{Joining, Places};
 use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::limits::{Limited, Seat};
 use crate::overlay;
-use crate::route::Judged;
 use crate::server::Server;
 use crate::station::{Station, Supply};
-
-use head::Head;
-pub(crate) use head::accepts_feed;
 
 /// Bytes between two ICY blocks, as Icecast has it.
 const METAINT: NonZeroU32 = NonZeroU32::new(16_000).expect("not zero");
@@ -40,33 +36,6 @@ const FIRST_BYTES: Duration = Duration::from_secs(10);
 
 /// Requests ahead of the edge that wait at once.
 pub(crate) const MAX_HELD: usize = 20_000;
-
-/// How a listener is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tier {
-    /// Sends no field of ours.
-    Stock,
-    /// Sends `Resume-Offset` (R-RESUME-1).
-    Aware,
-    /// Asks for the relay feed.
-    Feed,
-}
-
-/// Where a request wants to start.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    asked: Option<Resume>,
-    stock: Option<&'a Ask>,
-}
-
-impl<'a> std::convert::From<&'a Judged<'_>> for Wanted<'a> {
-    fn from(judged: &'a Judged<'_>) -> Self {
-        Self {
-            asked: judged.asked,
-            stock: judged.stock.as_ref(),
-        }
-    }
-}
 
 /// What a listener is sent.
 struct Body {
@@ -106,31 +75,23 @@ pub(crate) async fn serve(
     connection: Connection,
     request: &Request<'_>,
     caller: &Caller,
-    wanted: Wanted<'_>,
+    wanted: &Wanted,
     permit: Permit,
 ) {
-    let resume = wanted.asked.unwrap_or(Resume::LIVE);
     if request.method == Method::Options {
         return server
-            .reply(connection, request, caller, &head::preflight())
+            .reply(connection, request, caller, &Answer::preflight())
             .await;
     }
-    let tier = if accepts_feed(request) {
-        Tier::Feed
-    } else if request.field("Resume-Offset").is_some() || matches!(resume.from, From::At(_)) {
-        Tier::Aware
-    } else {
-        Tier::Stock
-    };
     let mut seat = None;
     if request.method == Method::Get
-        && let Some(session) = resume.session
+        && let Some(session) = wanted.session()
     {
         seat = server.audience.take_seat(&station.path, session);
     }
-    let decided = match wanted.stock {
+    let decided = match &wanted.stock {
         Some(ask) => for_player(server, station, caller, ask).await,
-        None => for_listener(server, station, request, caller, (tier, wanted.asked)).await,
+        None => for_listener(server, station, caller, wanted).await,
     };
     let Body {
         start,
@@ -148,24 +109,25 @@ pub(crate) async fn serve(
         && let Err(limited) = take_room(server, station, caller, start.at, &mut seat)
     {
         server.say(&limited, caller.address);
-        let answer = Answer::limited(&limited);
+        let answer = answer::limited(&limited);
         return server.reply(connection, request, caller, &answer).await;
     }
-    let session = match tier {
+    let session = match wanted.tier {
         Tier::Aware if request.method != Method::Head => crate::random_session().ok(),
         _ => None,
     };
     let mut offset = start.field();
     offset.session = session;
-    let fields = stock.as_ref().map(stock::Stream::fields);
-    let head = Head {
-        status: stock.as_ref().map_or(200, stock::Stream::status),
+    let mut bytes = Head {
         offset,
+        window: station.mount.window(),
         metaint,
-        lines: (tier != Tier::Feed).then_some(&lines),
-        stock: wanted.stock.zip(fields),
-    };
-    let mut bytes = head.encode(server, station, request);
+        lines: (wanted.tier != Tier::Feed).then_some(&lines),
+        player: wanted.stock.as_ref().zip(stock.as_ref()),
+        path: &station.path,
+        relays: &server.config().relays,
+    }
+    .encode(request.version, &date());
     if request.method == Method::Head {
         let mut stream = connection.stream;
         let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await;
@@ -173,7 +135,7 @@ pub(crate) async fn serve(
         return;
     }
     bytes.extend_from_slice(&start.prelude);
-    let aware = tier == Tier::Aware;
+    let (tier, aware) = (wanted.tier, wanted.tier == Tier::Aware);
     // Listeners are handed over all at once: either this one is among them, or its request is.
     let hold = server.gate.hold().await;
     let connection = match hold {
@@ -184,7 +146,7 @@ pub(crate) async fn serve(
         },
     };
     let (began, lost) = began(start.kind);
-    let player = wanted.stock.map(Ask::family);
+    let player = wanted.stock.as_ref().map(Ask::family);
     tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, player, began, at = %start.at, lost, "listener");
     let socket = match connection.stream.into_socket() {
         Ok(socket) => socket,
@@ -197,7 +159,7 @@ pub(crate) async fn serve(
         kind,
         join: stock.as_ref().map(|stream| stream.anchor.join),
         session,
-        previous: resume.session,
+        previous: wanted.session(),
         keep: station.mount.config().window,
         places: Places {
             connection: Some(connection.place),
@@ -229,26 +191,24 @@ pub(crate) async fn serve(
 async fn for_listener(
     server: &Server,
     station: &Station,
-    request: &Request<'_>,
     caller: &Caller,
-    (tier, asked): (Tier, Option<Resume>),
+    wanted: &Wanted,
 ) -> Result<Body, Answer> {
-    let start = start::of_listener(server, station, tier, asked).await;
-    let start = start.map_err(|refusal| refuse(station, caller, asked, refusal))?;
+    let start = start::of_listener(server, station, wanted).await;
+    let start = start.map_err(|refusal| refuse(station, caller, wanted.asked, refusal))?;
     let (format, lines) = station.run_at(start.at);
-    let icy = tier != Tier::Feed && !format.has_preludes() && request.asks_icy();
-    let (aware, continues) = (tier == Tier::Aware, format.continues_across_splice());
-    let (kind, cursor) = match tier {
-        Tier::Feed => (Kind::Feed, Cursor::feed(start.at)),
-        _ if icy => (Kind::Icy, Cursor::icy(start.at, METAINT, aware, continues)),
-        _ => (Kind::Plain, Cursor::plain(start.at, aware, continues)),
+    let metaint = wanted.metaint(format, METAINT);
+    let kind = match (wanted.tier, metaint) {
+        (Tier::Feed, _) => Kind::Feed,
+        (_, Some(_)) => Kind::Icy,
+        (_, None) => Kind::Plain,
     };
     Ok(Body {
-        metaint: icy.then_some(METAINT),
+        cursor: wanted.cursor(start.at, format, metaint),
         start,
-        cursor,
         kind,
         lines,
+        metaint,
         stock: None,
     })
 }
@@ -261,49 +221,27 @@ async fn for_player(
     ask: &Ask,
 ) -> Result<Body, Answer> {
     let reply = start::of_player(server, station, caller.address, ask).await;
-    match reply.map_err(|refusal| refuse(station, caller, None, refusal))? {
-        Reply::Stream(stream) => Ok(Body {
-            start: stream.start.clone(),
-            cursor: stream.cursor,
-            kind: match stream.anchor.metaint {
-                Some(_) => Kind::Icy,
-                None => Kind::Plain,
-            },
-            lines: station.run_at(stream.start.at).1,
-            metaint: stream.metaint,
-            stock: Some(stream),
-        }),
-        Reply::Redirect { location, lost } => {
-            if let Some(start) = &lost {
-                let (_, lost) = began(start.kind);
-                tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, player = ask.family(), at = %start.at, lost, "a player without a place that is known here begins live");
-                station.figures.admitted(caller, Kind::Plain, false, start);
-            }
-            let mut answer = Answer::new(302, format!("{location}\n"))
-                .field("Location", location)
-                .field("Cache-Control", "no-cache, no-store");
-            for (name, value) in CORS {
-                answer = answer.field(name, value);
-            }
-            Err(answer)
-        }
-        Reply::Tail { first, last } => {
-            let (last, total) = (last.min(TOTAL - 1), Some(TOTAL));
-            let range = ContentRange::Bytes { first, last, total };
-            let length = usize::try_from(last - first + 1).unwrap_or_default();
-            let kind = station.says("Content-Type").unwrap_or_default();
-            Err(Answer::new(206, "\0".repeat(length))
-                .content_type(&String::from_utf8_lossy(&kind))
-                .field("Accept-Ranges", "bytes")
-                .field("Content-Range", range.to_string())
-                .field("Cache-Control", "no-cache, no-store"))
-        }
-        Reply::Beyond => {
-            let range = ContentRange::Unsatisfied { total: TOTAL };
-            let why = format!("a stream has no byte beyond {TOTAL}\n");
-            Err(Answer::new(416, why).field("Content-Range", range.to_string()))
-        }
+    let reply = reply.map_err(|refusal| refuse(station, caller, None, refusal))?;
+    if let Reply::Redirect {
+        lost: Some(start), ..
+    } = &reply
+    {
+        let (_, lost) = began(start.kind);
+        tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, player = ask.family(), at = %start.at, lost, "a player without a place that is known here begins live");
+        station.figures.admitted(caller, Kind::Plain, false, start);
     }
+    let stream = Answer::of_reply(reply, || station.says("Content-Type").unwrap_or_default())?;
+    Ok(Body {
+        start: stream.start.clone(),
+        cursor: stream.cursor,
+        kind: match stream.anchor.metaint {
+            Some(_) => Kind::Icy,
+            None => Kind::Plain,
+        },
+        lines: station.run_at(stream.start.at).1,
+        metaint: stream.metaint,
+        stock: Some(stream),
+    })
 }
 
 /// No start: what the listener is told.
@@ -311,10 +249,7 @@ fn refuse(station: &Station, caller: &Caller, asked: Option<Resume>, refusal: Re
     station.figures.refused.one();
     let from = asked.unwrap_or(Resume::LIVE).from;
     tracing::info!(peer = %caller.peer, mount = station.path, ?from, %refusal, "refused");
-    match refusal {
-        Refusal::Empty => Answer::unavailable("nothing can be given on this mount yet"),
-        refusal => Answer::precondition(refusal, station.mount.window()),
-    }
+    Answer::of_refusal(refusal, station.mount.window())
 }
 
 /// Room for one more, unless it has it already; and for what it has to catch up with.

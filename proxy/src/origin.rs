@@ -4,11 +4,10 @@ mod live;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use icecast_ext_core::address::Offset;
 use icecast_ext_core::chunked;
 use icecast_ext_core::codec::Format;
-use icecast_ext_core::head::{Method, Request, Target, encode_path};
+use icecast_ext_core::head::{Method, Request, Target, encode_path, source_lines};
 use icecast_ext_core::icy;
 use icecast_ext_delivery::RunStart;
 use tokio::time::Instant;
@@ -159,7 +158,7 @@ async fn source(
         first: Offset::ZERO,
         declared: station.end_is_known(),
         format: Format::from_content_type(&content_type),
-        fields: fields(request, &content_type),
+        fields: source_lines(request, &content_type, crate::USER_AGENT),
         prelude: None,
     });
     station.set(Supply::Live);
@@ -200,30 +199,6 @@ async fn expire(server: Arc<Server>, station: Arc<Station>, since: Instant) {
             }
         }
     }
-}
-
-/// What listeners are told of the stream, as Icecast does: `ice-*` becomes `icy-*`.
-fn fields(request: &Request<'_>, content_type: &[u8]) -> Bytes {
-    let mut lines = format!("Server: {}\r\nContent-Type: ", crate::USER_AGENT).into_bytes();
-    lines.extend_from_slice(content_type);
-    lines.extend_from_slice(b"\r\nExpires: Mon, 26 Jul 1997 05:00:00 GMT\r\nPragma: no-cache\r\n");
-    for field in &request.fields {
-        let name = field.name.to_ascii_lowercase();
-        let Some(rest) = name
-            .strip_prefix("ice-")
-            .or_else(|| name.strip_prefix("icy-"))
-        else {
-            continue;
-        };
-        if matches!(rest, "metaint" | "metadata") {
-            continue;
-        }
-        let rest = if rest == "bitrate" { "br" } else { rest };
-        lines.extend_from_slice(format!("icy-{rest}: ").as_bytes());
-        lines.extend_from_slice(field.value);
-        lines.extend_from_slice(b"\r\n");
-    }
-    lines.into()
 }
 
 /// `/admin/metadata?mode=updinfo&mount=…&song=…`

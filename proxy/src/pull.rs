@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use icecast_ext_core::address::Position;
 use icecast_ext_core::field::{From, Miss, Resume, STREAM_OFFSET, StreamOffset};
-use icecast_ext_core::head::{Response, encode_path};
+use icecast_ext_core::head::{Response, encode_path, upstream_lines};
 use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
@@ -340,34 +340,7 @@ impl Kind {
         }
         Ok(Self::Legacy {
             shape: legacy::Shape::of(answer, &content_type),
-            lines: lines(answer),
+            lines: upstream_lines(answer),
         })
     }
-}
-
-/// The fields that listeners get as the upstream wrote them, as lines.
-fn lines(answer: &Response<'_>) -> Bytes {
-    const OURS: [&str; 14] = [
-        "Connection",
-        "Keep-Alive",
-        "Transfer-Encoding",
-        "Content-Length",
-        "Cache-Control",
-        "Date",
-        "Accept-Ranges",
-        "icy-metaint",
-        "Link",
-        "Stream-Offset",
-        "Stream-Window",
-        "Set-Cookie",
-        "Access-Control-Allow-Origin",
-        "Access-Control-Expose-Headers",
-    ];
-    let mut lines = Vec::new();
-    for field in &answer.fields {
-        if !OURS.iter().any(|name| field.is(name)) {
-            field.encode(&mut lines);
-        }
-    }
-    lines.into()
 }

@@ -2,51 +2,19 @@
 
 use std::sync::Arc;
 
-use icecast_ext_core::address::Epoch;
-use icecast_ext_core::field::{From, RESUME_OFFSET, Resume};
 use icecast_ext_core::head::{Method, Request, Target};
-use icecast_ext_core::stock::{self, Ask};
+use icecast_ext_core::wanted::Wanted;
 
 use crate::admission;
 use crate::answer::Answer;
 use crate::config::Admission as Mode;
 use crate::figures::Limit;
-use crate::listener::accepts_feed;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::upstream::{Listed, Origin, STATS, UpstreamError};
 
 /// Longest path and query, bytes: Icecast reads 4096 of a whole head.
 const MAX_TARGET: usize = 3072;
-
-/// A request that is one.
-pub(crate) struct Judged<'a> {
-    pub(crate) target: Target<'a>,
-    /// By field, or by query.
-    pub(crate) asked: Option<Resume>,
-    /// Of a player that knows nothing of us, and may resume.
-    pub(crate) stock: Option<Ask>,
-    /// If the query held something of ours: the rest of it.
-    pub(crate) onward: Option<Option<String>>,
-}
-
-impl Judged<'_> {
-    /// What it says that it has heard of.
-    fn epochs(&self) -> impl Iterator<Item = Epoch> {
-        let asked = self.asked.and_then(|asked| match asked.from {
-            From::At(at) => Some(at.epoch),
-            From::Live | From::Shift(_) => None,
-        });
-        let stock = self.stock.iter().flat_map(Ask::epochs);
-        asked.into_iter().chain(stock)
-    }
-
-    /// It has bytes already.
-    pub(crate) fn resumes(&self) -> bool {
-        let aware = matches!(self.asked.map(|asked| asked.from), Some(From::At(_)));
-        aware || self.stock.as_ref().is_some_and(Ask::resumes)
-    }
-}
 
 /// Whose request it is.
 pub(crate) enum Route {
@@ -59,8 +27,8 @@ pub(crate) enum Route {
 }
 
 impl Server {
-    /// What a request wants; or why it is none.
-    pub(crate) fn judge<'a>(&self, request: &Request<'a>) -> Result<Judged<'a>, Answer> {
+    /// What a request is about, and what it wants of that; or why it is none.
+    pub(crate) fn judge<'a>(&self, request: &Request<'a>) -> Result<(Target<'a>, Wanted), Answer> {
         let malformed = |error: &dyn std::fmt::Display| Answer::new(400, format!("{error}\n"));
         if request.target.len() > MAX_TARGET {
             let why = format!("the target has more than {MAX_TARGET} bytes\n");
@@ -75,30 +43,9 @@ impl Server {
             let why = "this relay's upstream leads back to it (R-RELAY-7)\n";
             return Err(Answer::new(508, why));
         }
-        let (query, rest) = match target.query.map(Resume::from_query) {
-            None => (None, None),
-            Some(parsed) => parsed.map_err(|error| malformed(&error))?,
-        };
-        let field = request.field(RESUME_OFFSET);
-        let field = field.map(|value| Resume::parse(&value)).transpose();
-        let field = field.map_err(|error| malformed(&error))?;
-        let asked = field.or(query);
-        let aware = matches!(asked.map(|asked| asked.from), Some(From::At(_))) || field.is_some();
-        let listens = matches!(request.method, Method::Get | Method::Head);
-        let stock = (listens && !aware && !accepts_feed(request)).then(|| {
-            let level = self.config().level(&target.path);
-            Ask::of(request, &target, level, asked.unwrap_or(Resume::LIVE))
-        });
-        let rest = rest.as_deref().and_then(stock::query_without);
-        let ours = target
-            .query
-            .is_some_and(|query| rest.as_deref() != Some(query));
-        Ok(Judged {
-            onward: ours.then_some(rest),
-            stock: stock.flatten(),
-            target,
-            asked,
-        })
+        let level = self.config().level(&target.path);
+        let wanted = Wanted::of(request, &target, level).map_err(|error| malformed(&error))?;
+        Ok((target, wanted))
     }
 
     fn is_loop(&self, request: &Request<'_>) -> bool {
@@ -111,9 +58,9 @@ impl Server {
     pub(crate) async fn route(
         self: &Arc<Self>,
         request: &Request<'_>,
-        judged: &Judged<'_>,
+        path: &str,
+        wanted: &Wanted,
     ) -> Route {
-        let path = &judged.target.path;
         if !matches!(request.method, Method::Get | Method::Head | Method::Options) {
             return if self.upstream.is_some() {
                 Route::Tunnel
@@ -139,7 +86,7 @@ impl Server {
         };
         // Whoever has to be judged first learns nothing here of what is held.
         let asks = admission::asks(mode);
-        let known = !asks && judged.epochs().any(|epoch| station.knows(epoch));
+        let known = !asks && wanted.epochs().any(|epoch| station.knows(epoch));
         match station.admits(known).await {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {

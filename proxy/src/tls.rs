@@ -13,7 +13,7 @@ use icecast_ext_core::head::Version;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::figures::Figures;
 use crate::stream::Stream;
 
@@ -53,7 +53,7 @@ pub(crate) async fn accept(
             figures.answered(400);
             tracing::info!(%peer, status = 400, "no TLS on a TLS port");
             let answer = Answer::new(400, "this port speaks TLS: ask with https://\n");
-            answer.send(stream.into(), Version::Http11, false).await;
+            answer::send(&answer, stream.into(), Version::Http11, false).await;
         }
         // Its own reason, such as that it does not trust our certificate.
         Ok(Err(error)) if error.get_ref().is_some() => {

@@ -8,7 +8,7 @@ use icecast_ext_core::head::{Field, Method, Request, Version};
 use icecast_ext_core::stock::without_anchors;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::answer::{Answer, drain};
+use crate::answer::{self, Answer, drain};
 use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::stream::Stream;
@@ -112,7 +112,7 @@ pub(crate) struct Carried {
 
 /// Our own answer, in the place of the upstream's.
 async fn refuse(connection: Connection, version: Version, answer: &Answer) -> Carried {
-    let bytes = answer.send(connection.stream, version, false).await;
+    let bytes = answer::send(answer, connection.stream, version, false).await;
     Carried {
         status: Some(answer.status()),
         bytes,

@@ -18,6 +18,7 @@ mod lines;
 mod request;
 mod response;
 mod target;
+mod told;
 
 use std::borrow::Cow;
 
@@ -25,6 +26,7 @@ pub use lines::field_lines;
 pub use request::{Method, Request};
 pub use response::{Protocol, Response};
 pub use target::{Target, encode_path};
+pub use told::{source_lines, upstream_lines};
 
 /// Heads over this size are refused with 431 (R-HEAD-1).
 pub const MAX_HEAD: usize = 8192;

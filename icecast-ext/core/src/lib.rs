@@ -8,6 +8,7 @@
 //! | [`head`] | request and response heads, strict and bounded |
 //! | [`field`] | `Resume-Offset`, `Stream-Offset`, `Stream-Window`, `Link` |
 //! | [`range`] | `Range` and `Content-Range` |
+//! | [`wanted`] | what a request wants of a mount |
 //! | [`chunked`] | the chunked transfer coding of a source |
 //! | [`icy`] | metadata blocks, in and out of a body |
 //! | [`codec`] | where frames, pages and clusters begin; preludes |
@@ -16,11 +17,13 @@
 //! | [`resume`] | where an answer starts |
 //! | [`plan`] | what a listener is sent from there |
 //! | [`stock`] | players that know nothing of us, and resume with `Range` |
+//! | [`answer`] | short answers, and the heads of streams |
 //! | [`frame`] | the relay feed's frames |
 //! | [`client`] | the resuming client as a state machine |
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod answer;
 pub mod chunked;
 pub mod client;
 pub mod codec;
@@ -34,3 +37,4 @@ pub mod range;
 pub mod resume;
 pub mod stock;
 pub mod timeline;
+pub mod wanted;

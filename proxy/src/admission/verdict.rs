@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Asking;
 use super::shadow::{Held, Who};
-use crate::answer::{Answer, drain};
+use crate::answer::{self, Answer, drain};
 use crate::connection::Connection;
 use crate::limits::{Limited, Seat};
 use crate::server::Server;
@@ -130,7 +130,7 @@ pub(super) async fn ask(server: &Server, station: &Station, asking: &Asking<'_>)
                 return said.unwrap_or_else(|error| {
                     if let Unanswered::Full(limited) = &error {
                         server.say(limited, asking.caller.address);
-                        return Said::Nothing(Answer::limited(limited));
+                        return Said::Nothing(answer::limited(limited));
                     }
                     tracing::warn!(mount = station.path, %error, "nobody can say who may listen");
                     Said::Nothing(Answer::unavailable(error))

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use icecast_ext_core::field::Resume;
 use icecast_ext_core::resume::{HOLD, Kind, Refusal, Start};
 use icecast_ext_core::stock::{Ask, Join, Reply, Terms};
+use icecast_ext_core::wanted::Wanted;
 use tokio::time::Instant;
 
-use super::{METAINT, Tier};
+use super::METAINT;
 use crate::figures::Limit;
 use crate::server::Server;
 use crate::station::Station;
@@ -20,12 +20,10 @@ const TURN: Duration = Duration::from_millis(125);
 pub(super) async fn of_listener(
     server: &Server,
     station: &Station,
-    tier: Tier,
-    asked: Option<Resume>,
+    wanted: &Wanted,
 ) -> Result<Start, Refusal> {
-    held(server, station, || match tier {
-        Tier::Feed => station.mount.start_feed(asked.as_ref()),
-        _ => station.mount.start(&asked.unwrap_or(Resume::LIVE)),
+    held(server, station, || {
+        station.mount.with(|timeline| wanted.start(timeline))
     })
     .await
 }

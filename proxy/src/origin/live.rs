@@ -10,7 +10,7 @@ use icecast_ext_core::head::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 use crate::caller::Caller;
 use crate::figures::Pulled;
 use crate::handover::{Hold, Source, SourceCaller};
@@ -129,7 +129,7 @@ impl Live {
         station.figures.pulled(Pulled::Lost);
         station.figures.upstream_lost(why);
         if let Some(version) = self.put {
-            let answer = Answer::new(200, "").encode(version, false);
+            let answer = Answer::new(200, "").encode(version, false, &answer::date());
             let _ = self.stream.send(&answer).await;
             let _ = self.stream.shutdown().await;
             self.said += answer.len() as u64;
