@@ -10,7 +10,6 @@ mod accept;
 mod accesslog;
 mod admin;
 mod admission;
-mod anchors;
 mod answer;
 mod audience;
 mod bans;

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::head::field_lines;
+use icecast_ext_core::stock::Anchors;
 use icecast_ext_core::timeline::Timeline;
 use icecast_ext_delivery::{Mount, RunStart};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::anchors::Anchors;
 use crate::clock;
 use crate::figures::MountFigures;
 use crate::gate::Gate;
@@ -68,8 +68,7 @@ pub(crate) struct Station {
     listed: Mutex<Option<Listed>>,
     /// Listeners of ours that the upstream counts as well.
     pub(crate) shadows: Arc<AtomicUsize>,
-    /// What has become of stock players' anchors.
-    pub(crate) anchors: Anchors,
+    anchors: Mutex<Anchors>,
     /// For requests that have waited for audio in vain.
     pub(crate) pace: Pace,
     /// Listeners that were promised a place, and are not counted by the mount yet.
@@ -116,13 +115,18 @@ impl Station {
             lost: Mutex::default(),
             listed: Mutex::default(),
             shadows: Arc::default(),
-            anchors: Anchors::default(),
+            anchors: Mutex::default(),
             pace: Pace::default(),
             coming: Mutex::default(),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),
             pull: Mutex::new(pull),
         })
+    }
+
+    /// What has become of stock players' anchors.
+    pub(crate) fn anchors(&self) -> MutexGuard<'_, Anchors> {
+        lock(&self.anchors)
     }
 
     /// What the pull knows now.

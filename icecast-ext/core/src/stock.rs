@@ -1,7 +1,7 @@
 //! Players that know nothing of us, and resume with `Range` (spec: "Stock players").
 //!
 //! They ask for `bytes=N-`, where N counts all body bytes since the first of their first answer. An [`Anchor`] says what N
-//! means; it comes back with the request, in a cookie or in the URL, so that no server remembers anything. Pure: a request, the
+//! means; it comes back with the request, in a cookie or in the URL, so that servers need to remember little. Pure: a request, the
 //! mount's level and its timeline go in, the answer comes out.
 //!
 //! | room | idea |
@@ -12,8 +12,10 @@
 //! | `place` | which byte of the stream is byte N of a body |
 //! | `decide` | where the answer starts |
 //! | `reply` | the answer, and the fields of its head |
+//! | `anchors` | what is remembered of anchors all the same |
 
 mod anchor;
+mod anchors;
 mod ask;
 mod decide;
 mod family;
@@ -21,6 +23,7 @@ mod place;
 mod reply;
 
 pub use anchor::{Anchor, Join, query_without, without_anchors};
+pub use anchors::Anchors;
 pub use ask::Ask;
 pub use decide::Terms;
 pub use family::{Carrier, FAMILIES, Family, Needs, Shape, Span};

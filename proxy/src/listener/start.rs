@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use icecast_ext_core::resume::{HOLD, Kind, Refusal, Start};
+use icecast_ext_core::resume::{HOLD, Refusal, Start};
 use icecast_ext_core::stock::{Ask, Join, Reply, Terms};
 use icecast_ext_core::wanted::Wanted;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub(super) async fn of_player(
     let Ok(fresh) = crate::random().map(Join::from_bytes) else {
         return Err(Refusal::Empty);
     };
-    let ask = &station.anchors.mend(ask);
+    let ask = &station.anchors().mend(ask);
     let decide = |late| {
         let terms = Terms {
             fresh,
@@ -55,11 +55,8 @@ pub(super) async fn of_player(
         }
         decided => decided,
     };
-    // A page of another site does not get the cookie.
-    if let (Ok(Reply::Stream(stream)), Some(join)) = (&decided, ask.join())
-        && matches!(stream.start.kind, Kind::Miss { .. })
-    {
-        station.anchors.set(join, Some(stream.anchor));
+    if let Ok(reply) = &decided {
+        station.anchors().note(ask, reply);
     }
     decided
 }

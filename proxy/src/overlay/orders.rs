@@ -159,7 +159,7 @@ pub(super) async fn carry(ask: &Ask<'_>) -> Outcome {
                 let (mount, left) = (to.mount.clone(), from.clone());
                 ask.server.engine.carry(&from.mount, &mount, move |id| {
                     if let Some(join) = audience.moved(id, &path) {
-                        left.anchors.set(join, None);
+                        left.anchors().set(join, None);
                     }
                     door.moved(id, &to);
                 });

@@ -29,7 +29,7 @@ const CHARACTERS: usize = 58;
 pub(super) const MAX_COOKIES: usize = 8;
 
 /// Names a player's join, and what came of it: 48 random bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Join([u8; 6]);
 
 impl Join {
