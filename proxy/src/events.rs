@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::clock;
+use icecast_ext_delivery::clock;
 
 /// Events that are remembered for who comes late.
 const REMEMBERED: usize = 500;

@@ -15,7 +15,7 @@ mod audience;
 mod bans;
 mod caller;
 pub mod check;
-mod clock;
+
 pub mod config;
 mod connection;
 pub mod demo;

@@ -16,7 +16,6 @@ use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::config::Credentials;
 use crate::figures::Pulled;
 use crate::handover::Pull;
@@ -25,6 +24,7 @@ use crate::station::{Station, Supply};
 use crate::stream::Stream;
 use crate::upstream::{Origin, UpstreamError};
 use body::{Body, Ended};
+use icecast_ext_delivery::clock;
 
 /// How long the head of an answer may take. A relay holds a request ahead of its edge for 10 s (R-AHEAD-1).
 const HEAD_TIME: Duration = Duration::from_secs(12);

@@ -131,7 +131,7 @@ impl Server {
             audience,
             figures,
             watch: Watch::default(),
-            started_ms: crate::clock::now_ms(),
+            started_ms: icecast_ext_delivery::clock::now_ms(),
             door,
             limits,
             bans: Arc::new(bans),

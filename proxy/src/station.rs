@@ -14,12 +14,12 @@ use icecast_ext_delivery::{Mount, RunStart};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::figures::MountFigures;
 use crate::gate::Gate;
 use crate::handover::Pull;
 use crate::pace::Pace;
 use crate::upstream::Listed;
+use icecast_ext_delivery::clock;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

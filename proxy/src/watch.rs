@@ -11,10 +11,10 @@ use icecast_ext_core::timeline::{RunId, Timeline};
 use icecast_ext_delivery::survey::Places;
 use icecast_ext_delivery::{Mount, Survey};
 
-use crate::clock;
 use crate::events::{What, short};
 use crate::figures::MountFigures;
 use crate::server::Server;
+use icecast_ext_delivery::clock;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Looks from one sample of a mount's history to the next.

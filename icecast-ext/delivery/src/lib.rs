@@ -11,6 +11,8 @@
 //! | [`mount`] | one writer, many readers |
 //! | `adopt` | a parent's relay feed, written into a mount |
 //! | [`journal`] | the buffer on disk |
+//! | `peek` | where bytes belong that somebody else has sent |
+//! | [`clock`] | the time of day |
 //! | `budget` | memory over all mounts: idle ones shrink first |
 //! | `ticker` | publishes every mount once a tick, staggered |
 //! | [`engine`] | the loops, admission, how listeners ended |
@@ -46,6 +48,7 @@
 mod adopt;
 mod budget;
 mod buffer;
+pub mod clock;
 mod config;
 pub mod engine;
 mod error;
@@ -54,6 +57,7 @@ pub mod handover;
 pub mod journal;
 mod listener;
 pub mod mount;
+mod peek;
 mod ring;
 mod socket;
 pub mod survey;

@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use rustix::process::{Resource, getrlimit};
 
 use super::metrics::{BYTES, Names, SECONDS};
-use crate::clock;
+use icecast_ext_delivery::clock;
 
 /// This process now. What cannot be read is zero.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]

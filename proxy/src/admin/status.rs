@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::health::Health;
 use super::process::Process;
-use crate::clock;
 use crate::events::short;
 use crate::figures::LIMITS;
 use crate::server::Server;
 use crate::station::Station;
+use icecast_ext_delivery::clock;
 use mount::{Counts, OfMount};
 
 /// Of this document.

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
+#[must_use]
+pub fn now_ms() -> u64 {
     static START: OnceLock<(Instant, u64)> = OnceLock::new();
     let (start, ms) = START.get_or_init(|| {
         let since = SystemTime::now()
