@@ -87,20 +87,28 @@ impl Child {
     /// # Errors
     /// If `kill` cannot be started or refuses.
     pub fn signal(&mut self, name: &str) -> io::Result<()> {
-        let done = Command::new("kill")
-            .args(["-s", name, &self.id().to_string()])
-            .status()?;
-        if done.success() {
-            Ok(())
-        } else {
-            Err(io::Error::other(format!("kill -s {name} failed")))
-        }
+        signal(self.id(), name)
     }
 
     /// What it has written.
     #[must_use]
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+}
+
+/// Sends a signal by name to a process.
+///
+/// # Errors
+/// If `kill` cannot be started or refuses.
+pub fn signal(process: u32, name: &str) -> io::Result<()> {
+    let done = Command::new("kill")
+        .args(["-s", name, &process.to_string()])
+        .status()?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("kill -s {name} failed")))
     }
 }
 

@@ -3,46 +3,34 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::child::{As, Child, Scratch};
+use crate::child::{self, As, Child, Scratch};
 use crate::http::{self, Answer};
-use crate::port;
+use crate::{module, port};
+
+mod config;
+
+pub use config::{Setup, Socket};
 
 /// The source password; also the relay's and the administrator's.
 pub const PASSWORD: &str = "hackme";
 
-/// How an Icecast is set up.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    /// `<clients>`, relays and listeners together.
-    pub clients: u32,
-    /// `<burst-size>` in bytes.
-    pub burst: usize,
-    /// `<queue-size>` in bytes.
-    pub queue: usize,
-    /// Seconds without a byte after which a source is dropped.
-    pub source_timeout: u32,
-    /// Any further elements, such as `<mount>`.
-    pub more: String,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            clients: 5000,
-            burst: 65_536,
-            queue: 524_288,
-            source_timeout: 10,
-            more: String::new(),
-        }
-    }
-}
+/// Starts a server that goes to the background, and a watchman beside it: whatever becomes of the test, the server ends
+/// with it. `$0` is the file with the server's process id.
+const BACKGROUND: &str = r#"
+exec 3<&0
+(cat <&3 >/dev/null; read -r daemon <"$0" && kill -s KILL "$daemon") 2>/dev/null &
+exec "$@" </dev/null 3<&-
+"#;
 
 /// A running Icecast. Killed when dropped; its log is printed if the test failed.
 #[derive(Debug)]
 pub struct Icecast {
     addr: SocketAddr,
+    sockets: Vec<SocketAddr>,
+    setup: Setup,
+    /// What was started; in the background somebody else goes on.
     child: Option<Child>,
     scratch: Scratch,
 }
@@ -62,20 +50,40 @@ impl Icecast {
     /// If it does not answer within 10 s.
     pub async fn with(setup: Setup) -> Result<Self> {
         // Somebody may take the port between our look and its bind: then it ends at once, and another port is tried.
+        let mut failed = None;
         for _ in 0..5 {
             let scratch = Scratch::new("icecast")?;
             let addr = port::free();
-            std::fs::write(scratch.file("icecast.xml"), config(&setup, addr, &scratch))?;
+            let sockets: Vec<_> = setup.sockets.iter().map(Socket::free).collect();
+            setup.write(scratch.path(), addr, &sockets)?;
+            setup.write_files(scratch.path())?;
             let mut icecast = Self {
                 addr,
+                sockets,
+                setup: setup.clone(),
                 child: None,
                 scratch,
             };
-            if icecast.restart().await.is_ok() {
-                return Ok(icecast);
+            match icecast.restart().await {
+                Ok(()) => return Ok(icecast),
+                Err(error) => failed = Some(error),
             }
         }
-        bail!("icecast2 does not start")
+        Err(failed
+            .context("never tried")?
+            .context("icecast2 does not start"))
+    }
+
+    /// Where its sockets beside the usual one listen.
+    #[must_use]
+    pub fn sockets(&self) -> &[SocketAddr] {
+        &self.sockets
+    }
+
+    /// How it was set up.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// Where it listens.
@@ -87,7 +95,46 @@ impl Icecast {
     /// Its process id, while it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        let child = self.child.as_ref()?;
+        match self.setup.background {
+            true => self.daemon(),
+            false => Some(child.id()),
+        }
+    }
+
+    /// Who went to the background, if he still runs.
+    fn daemon(&self) -> Option<u32> {
+        let id = std::fs::read_to_string(self.scratch.file("icecast.pid")).ok()?;
+        let id = id.trim().parse().ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{id}/comm")).ok()?;
+        (name.trim() == "icecast2").then_some(id)
+    }
+
+    /// Whether it runs.
+    pub fn runs(&mut self) -> bool {
+        match &mut self.child {
+            Some(child) if !self.setup.background => child.runs(),
+            Some(_) => self.daemon().is_some(),
+            None => false,
+        }
+    }
+
+    /// The exit code of what was started, once it has ended by itself.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.as_mut()?.code()
+    }
+
+    /// What it has written to its standard output and error.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.read("output.log")
+    }
+
+    /// What is in a file of its own directory, such as `access.log`; nothing if there is none.
+    #[must_use]
+    pub fn read(&self, name: &str) -> String {
+        let bytes = std::fs::read(self.scratch.file(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// `http://127.0.0.1:PORT` and a path.
@@ -104,6 +151,11 @@ impl Icecast {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
+        if self.setup.background {
+            // It may have ended by itself, meanwhile.
+            let _ = self.signal("KILL");
+            let _ = std::fs::remove_file(self.scratch.file("icecast.pid"));
+        }
         if let Some(mut child) = self.child.take() {
             child.kill();
         }
@@ -114,29 +166,74 @@ impl Icecast {
     /// # Errors
     /// If it does not run.
     pub fn signal(&mut self, name: &str) -> Result<()> {
-        let child = self.child.as_mut().context("icecast does not run")?;
-        Ok(child.signal(name)?)
+        let id = self.id().context("icecast does not run")?;
+        child::signal(id, name).with_context(|| format!("icecast, {id}"))
+    }
+
+    /// Lets it read another configuration.
+    ///
+    /// # Errors
+    /// If that cannot be written, or it does not run.
+    pub fn reload(&mut self, setup: Setup) -> Result<()> {
+        setup.write(self.scratch.path(), self.addr, &self.sockets)?;
+        self.setup = setup;
+        self.signal("HUP")
     }
 
     /// Starts it again on the same port and waits until it answers.
     ///
     /// # Errors
-    /// If it does not within 10 s.
+    /// If it does not within 10 s, or one of its sockets is another's.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
-        let config = self.scratch.file("icecast.xml").display().to_string();
-        let args = ["/usr/bin/icecast2".to_owned(), "-c".to_owned(), config];
-        let mut child = Child::start(As::Nobody, &args, &self.scratch.file("output.log"))?;
+        self.child = Some(self.launch()?);
         let start = Instant::now();
-        loop {
-            if http::get(self.addr, "/status-json.xsl", &[]).await.is_ok() && child.runs() {
-                self.child = Some(child);
-                return Ok(());
-            }
-            if !child.runs() || start.elapsed() > Duration::from_secs(10) {
-                bail!("icecast2 does not answer: {}", child.output());
+        while http::get(self.addr, "/status-json.xsl", &[]).await.is_err() || !self.runs() {
+            if self.has_ended() || start.elapsed() > Duration::from_secs(10) {
+                let output = self.output();
+                self.kill();
+                bail!("icecast2 does not answer: {output}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let id = self.id().context("it runs")?;
+        if self.setup.module.is_some() {
+            module::is_loaded(id)?;
+        }
+        ensure!(
+            !self
+                .read("error.log")
+                .contains("Could not create listener socket"),
+            "a port is taken"
+        );
+        Ok(())
+    }
+
+    fn launch(&self) -> Result<Child> {
+        let mut args = vec!["/usr/bin/env".to_owned()];
+        if let Some(module) = &self.setup.module {
+            args.extend(module.environment(self.scratch.path())?);
+        }
+        let config = self.scratch.file("icecast.xml").display().to_string();
+        args.extend(["/usr/bin/icecast2".to_owned(), "-c".to_owned(), config]);
+        // It refuses to run as root, but not to start.
+        let becomes = self.setup.jail || self.setup.owner.is_some();
+        let who = if becomes { As::Me } else { As::Nobody };
+        let output = self.scratch.file("output.log");
+        if !self.setup.background {
+            return Ok(Child::start(who, &args, &output)?);
+        }
+        let pidfile = self.scratch.file("icecast.pid").display().to_string();
+        let shell = ["/bin/sh".to_owned(), "-c".to_owned(), BACKGROUND.to_owned()];
+        let args = [&shell[..], &[pidfile], &args, &["-b".to_owned()]].concat();
+        Ok(Child::tied(who, &args, &output)?)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        // Who goes to the background is gone early, and has left somebody else.
+        match self.setup.background {
+            true => self.code().is_some_and(|code| code != 0),
+            false => !self.runs(),
         }
     }
 
@@ -171,50 +268,11 @@ impl Icecast {
     }
 }
 
-fn config(setup: &Setup, addr: SocketAddr, scratch: &Scratch) -> String {
-    let Setup {
-        clients,
-        burst,
-        queue,
-        source_timeout,
-        more,
-    } = setup;
-    let dir = scratch.path().display();
-    let port = addr.port();
-    format!(
-        "<icecast>
-  <location>here</location><admin>nobody@localhost</admin><hostname>localhost</hostname>
-  <limits>
-    <clients>{clients}</clients><sources>50</sources><queue-size>{queue}</queue-size>
-    <client-timeout>30</client-timeout><header-timeout>15</header-timeout>
-    <source-timeout>{source_timeout}</source-timeout>
-    <burst-on-connect>1</burst-on-connect><burst-size>{burst}</burst-size>
-  </limits>
-  <authentication>
-    <source-password>{PASSWORD}</source-password><relay-password>{PASSWORD}</relay-password>
-    <admin-user>admin</admin-user><admin-password>{PASSWORD}</admin-password>
-  </authentication>
-  <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
-  <fileserve>1</fileserve>
-  <paths>
-    <basedir>/usr/share/icecast2</basedir><logdir>{dir}</logdir>
-    <webroot>/usr/share/icecast2/web</webroot><adminroot>/usr/share/icecast2/admin</adminroot>
-    <alias source=\"/\" destination=\"/status.xsl\"/>
-  </paths>
-  <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>
-  <security><chroot>0</chroot></security>
-  {}
-</icecast>
-",
-        more.replace("{dir}", &dir.to_string())
-    )
-}
-
 impl Drop for Icecast {
     fn drop(&mut self) {
+        self.kill();
         if std::thread::panicking() {
-            let log = std::fs::read(self.scratch.file("error.log")).unwrap_or_default();
-            let log = String::from_utf8_lossy(&log);
+            let log = self.read("error.log");
             let lines: Vec<_> = log.lines().collect();
             eprintln!("--- icecast at {}, its last lines:", self.addr);
             for line in &lines[lines.len().saturating_sub(40)..] {

@@ -8,6 +8,7 @@
 //! | [`source`] | sources of our own: PUT, chunked PUT, SOURCE, at a given rate |
 //! | [`studio`] | ezstream and liquidsoap |
 //! | [`icecast`] | a stock Icecast 2.4.4 of its own, killed and restarted on the same port |
+//! | [`module`] | the module that such an Icecast is started with |
 //! | [`hooks`] | the server that Icecast's URL authentication asks |
 //! | [`metadata`] | titles through `/admin/metadata` |
 //! | [`upstream`] | a server that says exactly what a test wants it to say |
@@ -49,6 +50,7 @@ pub mod icecast;
 pub mod icy;
 pub mod manager;
 pub mod metadata;
+pub mod module;
 pub mod player;
 pub mod port;
 pub mod proxy;

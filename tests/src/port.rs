@@ -24,6 +24,20 @@ pub fn free() -> SocketAddr {
     }
 }
 
+/// As [`free`], with a port above it that is free, too.
+#[must_use]
+pub fn free_pair() -> SocketAddr {
+    loop {
+        let addr = free();
+        let next = SocketAddr::new(addr.ip(), addr.port() + 1);
+        let mut taken = TAKEN.lock().expect("no panic while held");
+        if !taken.contains(&next.port()) && TcpListener::bind(next).is_ok() {
+            taken.insert(next.port());
+            return addr;
+        }
+    }
+}
+
 fn nanos() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

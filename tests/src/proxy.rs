@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use crate::child::{As, Child, Scratch};
 use crate::port;
 
-/// Where the binary is. Unless `ICECAST_EXT_BIN` names it, cargo is asked to bring it up to date first.
+/// Where the binary is. Unless `ICECAST_EXT_BIN` names it, cargo is asked to bring it, and the shared objects beside it, up
+/// to date first.
 ///
 /// # Panics
 /// If it cannot be built.
@@ -30,7 +31,7 @@ pub fn binary() -> &'static Path {
             false => folder,
         };
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--workspace", "--bins"]);
+        build.args(["build", "--quiet", "--workspace", "--lib", "--bins"]);
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
         if profile.ends_with("release") {
             build.arg("--release");
