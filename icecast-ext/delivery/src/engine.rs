@@ -49,7 +49,7 @@ pub struct Admission {
     pub kind: Kind,
     /// As the head says.
     pub session: Option<Session>,
-    /// The caller's, for [`Ended`].
+    /// The caller's, for [`Ended`]; no other listener's, if [`Engine::kick`] is to find it.
     pub id: u64,
 }
 

@@ -53,6 +53,57 @@ fn a_kicked_listener_ends_with_a_fin_and_no_other_does() {
     assert!(ends.try_recv().is_err());
 }
 
+#[test]
+fn a_kick_finds_its_listener_among_many_wherever_it_is() {
+    let (engine, ends) = engine(EngineConfig::default());
+    let mounts = [engine.mount("/a", quick()), engine.mount("/b", quick())];
+    for mount in &mounts {
+        mount.begin(run(1, 0));
+        mount.append(&content(1, 0, 1000), Some(0));
+        mount.flush();
+    }
+    let many = 300;
+    let mut clients: Vec<_> = (0..many)
+        .map(|id| {
+            let (client, server) = pair();
+            let at = Cursor::plain(position(1, 500), false, true);
+            let mut admission = admission(server, &mounts[0], at);
+            admission.id = id;
+            engine.admit(admission).unwrap();
+            client
+        })
+        .collect();
+    engine.carry(&mounts[0], &mounts[1], |_| {});
+    until("all are in the other one", || {
+        mounts[1].listeners().total() == many as usize
+    });
+    let goes = |id: &u64| id.is_multiple_of(3);
+    for id in (0..many).filter(goes) {
+        engine.kick(&mounts[0], id + 1); // is there no more
+        engine.kick(&mounts[1], id);
+        engine.kick(&mounts[1], id); // twice is once
+    }
+    let mut kicked: Vec<_> = (0..many)
+        .filter(goes)
+        .map(|_| ends.recv_timeout(WAIT).unwrap())
+        .map(|ended| (ended.id, ended.reason))
+        .collect();
+    kicked.sort_by_key(|(id, _)| *id);
+    let told = (0..many).filter(goes).map(|id| (id, Reason::Kicked));
+    assert_eq!(kicked, told.collect::<Vec<_>>());
+    mounts[1].close();
+    for (id, client) in (0..).zip(&mut clients) {
+        let got = read_to_end(client);
+        assert_content(1, 500, &got[..500], &format!("{id}, before"));
+        assert_content(1, 0, &got[500..], &format!("{id}, after"));
+    }
+    let rest = ends.iter().take((many - many.div_ceil(3)) as usize);
+    assert!(
+        rest.into_iter()
+            .all(|ended| ended.reason == Reason::MountClosed)
+    );
+}
+
 /// The tick that the feed's FORMAT says.
 fn told(socket: &mut std::net::TcpStream) -> u32 {
     let mut decoder = Decoder::default();

@@ -39,6 +39,7 @@ impl Fanout {
         let _ = self.poll.registry().deregister(&mut listener.socket.stream);
         self.free.push(key);
         self.live -= 1;
+        self.forget(listener.id, key);
         let session = listener.session.map(|session| *session);
         self.leave(listener.group, listener.member, session, listener.kind);
         self.handle().listeners.fetch_sub(1, Ordering::Relaxed);

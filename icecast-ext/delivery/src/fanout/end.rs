@@ -58,6 +58,7 @@ impl Fanout {
         let (group, member, kind, seq) =
             (listener.group, listener.member, listener.kind, listener.seq);
         let session = listener.session.take();
+        self.forget(ended.id, key);
         self.leave(group, member, session.map(|session| *session), kind);
         self.handle().listeners.fetch_sub(1, Ordering::Relaxed);
         if linger {
@@ -68,6 +69,13 @@ impl Fanout {
             self.remove(key);
         }
         (self.shared.ended)(ended);
+    }
+
+    /// It is not found by its id any more.
+    pub(super) fn forget(&mut self, id: u64, key: u32) {
+        if self.by_id.get(&id) == Some(&key) {
+            self.by_id.remove(&id);
+        }
     }
 
     /// Out of its group; the last one takes the group with it.

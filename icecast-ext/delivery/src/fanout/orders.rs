@@ -40,12 +40,16 @@ impl Fanout {
         group.map(|group| group.members.clone()).unwrap_or_default()
     }
 
+    fn group_of(&self, key: u32) -> Option<u32> {
+        let listener = self.listeners.get(key as usize)?.as_ref()?;
+        Some(listener.group)
+    }
+
     pub(super) fn kick(&mut self, mount: u64, id: u64) {
-        let found = self.members(mount).into_iter().find(|key| {
-            let listener = self.listeners.get(*key as usize);
-            matches!(listener, Some(Some(listener)) if listener.id == id)
-        });
-        if let Some(key) = found {
+        let Some(&key) = self.by_id.get(&id) else {
+            return;
+        };
+        if self.by_mount.get(&mount).copied() == self.group_of(key) {
             self.end(key, Reason::Kicked);
         }
     }
