@@ -80,7 +80,8 @@ impl Buffer {
         }
     }
 
-    /// Adds to `turn` what a listener at `from` is sent next, up to about `limit` bytes.
+    /// Adds to `turn` what a listener at `from` is sent next: up to about `limit` bytes, of which no more than that are
+    /// canonical ones, and all of one run.
     pub(crate) fn plan(&self, from: Cursor, tick: u32, limit: usize, turn: &mut Turn) {
         let mut cursor = from;
         // A step that sends nothing moves on: each is taken once, however odd the timeline.
@@ -112,7 +113,13 @@ impl Buffer {
                         _ => {}
                     }
                 }
-                Step::Overhead(bytes) => turn.overhead(bytes, cursor, after),
+                Step::Overhead(bytes) => {
+                    turn.overhead(bytes, cursor, after);
+                    if after.at() != cursor.at() {
+                        // A splice. How far it is to a place is counted within a run.
+                        return turn.then(Then::More, after);
+                    }
+                }
                 Step::Wait => return turn.then(Then::Wait, after),
                 Step::End(end) => return turn.then(Then::End(end), after),
             }

@@ -15,7 +15,7 @@ pub struct EngineConfig {
     pub stuck: Duration,
     /// At most about so many bytes for one listener before the next has its turn.
     pub turn: usize,
-    /// How long a response's end waits for the peer's FIN.
+    /// How long a response's end waits for the peer's FIN, and [`crate::Engine::part`] for a listener that gets nothing more.
     pub linger: Duration,
     /// The kernel holds four ticks of audio unsent, and at least so many bytes.
     pub send_buffer: usize,

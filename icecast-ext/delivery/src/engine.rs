@@ -22,6 +22,8 @@ use crate::mount::Mount;
 use crate::socket::Socket;
 use crate::survey::Survey;
 use crate::ticker::{self, Ticker};
+pub use orders::{Next, Released};
+pub(crate) use orders::{Order, Parting};
 
 /// What a listener gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +51,7 @@ pub struct Admission {
     pub kind: Kind,
     /// As the head says.
     pub session: Option<Session>,
-    /// The caller's, for [`Ended`]; no other listener's, if [`Engine::kick`] is to find it.
+    /// The caller's, for [`Ended`]; no other listener's, if [`Engine::kick`] or [`Engine::part`] is to find it.
     pub id: u64,
 }
 
@@ -70,7 +72,7 @@ pub enum Reason {
     Complete,
     /// [`Engine::kick`]
     Kicked,
-    /// [`Engine::carry`], or [`Mount::reconfigure`]: an aware client or a relay, which asks again by itself.
+    /// [`Engine::carry`], [`Engine::part`] or [`Mount::reconfigure`]: an aware client or a relay, which asks again by itself.
     Moved,
     /// [`Mount::close`]
     MountClosed,
@@ -113,6 +115,8 @@ pub(crate) enum Message {
     Replace(u64, Session),
     /// A mount's listener of this caller's id ends.
     Kick(u64, u64),
+    /// The listener of this caller's id parts somewhere.
+    Part(u64, Arc<Order>),
     /// A mount's relays end.
     Renew(u64),
     /// A mount's listeners go on in another one.
@@ -231,7 +235,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the threads. `ended` is called on a loop's thread: it must not block.
+    /// Starts the threads. `ended` is called on a loop's thread: it must not block. The threads inherit the caller's signal
+    /// mask: who has handlers that must not run on them blocks all signals for the time of this call.
     pub fn start(
         config: EngineConfig,
         ended: impl Fn(Ended) + Send + Sync + 'static,

@@ -8,6 +8,7 @@ mod detach;
 mod end;
 mod join;
 mod orders;
+mod part;
 mod serve;
 mod survey;
 
@@ -95,6 +96,8 @@ pub(crate) struct Fanout {
     ready: VecDeque<u32>,
     /// When somebody may be stuck, or has lingered enough: loop clock in ms, key, seq.
     timers: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    /// When somebody who is to part may have waited enough: as `timers`.
+    lapses: BinaryHeap<Reverse<(u64, u32, u32)>>,
     memos: [Memo; 2],
     turns: usize,
     scratch: Turn,
@@ -127,6 +130,7 @@ impl Fanout {
             sessions: HashMap::new(),
             ready: VecDeque::new(),
             timers: BinaryHeap::new(),
+            lapses: BinaryHeap::new(),
             memos: Default::default(),
             turns: 0,
             scratch: Turn::default(),
@@ -170,6 +174,7 @@ impl Fanout {
                 self.serve(key);
             }
             self.timers();
+            self.lapses();
             if self.drained() {
                 return;
             }
@@ -185,14 +190,13 @@ impl Fanout {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let timer = self
-            .timers
-            .peek()
+        let timers = self.timers.peek().into_iter().chain(self.lapses.peek());
+        let timer = timers
             .map(|Reverse((due, ..))| Duration::from_millis(due.saturating_sub(self.clock())));
         let drain = self
             .drain
             .map(|end| end.saturating_duration_since(Instant::now()));
-        timer.into_iter().chain(drain).min()
+        timer.chain(drain).min()
     }
 
     // ---- what comes in ----
@@ -208,6 +212,7 @@ impl Fanout {
                 }
             }
             Message::Kick(mount, id) => self.kick(mount, id),
+            Message::Part(id, order) => self.part(id, &order),
             Message::Renew(mount) => self.renew(mount),
             Message::Carry(from, to, moved) => self.carry(from, &to, &*moved),
             Message::Survey(survey) => self.survey(&survey),

@@ -68,7 +68,7 @@ mod writer;
 
 pub use adopt::Adopter;
 pub use config::{EngineConfig, Listeners, MountConfig, RunStart};
-pub use engine::{Admission, Ended, Engine, Kind, Reason};
+pub use engine::{Admission, Ended, Engine, Kind, Next, Reason, Released};
 pub use error::Error;
 pub use handover::Detached;
 pub use journal::Journal;

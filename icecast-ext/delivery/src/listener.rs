@@ -4,7 +4,7 @@ use bytes::Bytes;
 use icecast_ext_core::address::Session;
 use icecast_ext_core::plan::Cursor;
 
-use crate::engine::Kind;
+use crate::engine::{Kind, Parting};
 use crate::socket::Socket;
 
 /// One listener of a loop.
@@ -15,6 +15,8 @@ pub(crate) struct Listener {
     /// To be sent before anything else: the answer's head, or the end of a block.
     pub(crate) rest: Option<Box<Bytes>>,
     pub(crate) session: Option<Box<Session>>,
+    /// Where it parts from what it is sent.
+    pub(crate) parting: Option<Box<Parting>>,
     pub(crate) id: u64,
     pub(crate) sent: u64,
     pub(crate) audio: u64,

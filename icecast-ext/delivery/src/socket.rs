@@ -87,6 +87,11 @@ impl Socket {
         self.tls.is_some()
     }
 
+    /// Some of what was taken has not been sent yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::is_pending)
+    }
+
     /// Readies it for a loop. `buffer`: the most that the kernel may hold unsent; `timeout`: how long it may stay
     /// unacknowledged.
     pub(crate) fn prepare(&self, buffer: usize, timeout: Duration) -> io::Result<()> {
@@ -143,7 +148,7 @@ impl Socket {
 
     /// There is room again after [`Socket::finish`].
     pub(crate) fn finish_rest(&mut self) {
-        if self.tls.as_ref().is_some_and(Tls::is_pending) {
+        if self.is_pending() {
             self.finish();
         }
     }

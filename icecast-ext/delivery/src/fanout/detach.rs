@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::Fanout;
 use crate::handover::{Detached, Progress};
+use crate::listener::Listener;
+use crate::mount::Mount;
 
 impl Fanout {
     /// Takes all listeners out but those that `keep` names by their ids. Nobody hears of it: they have not ended. Those whose
@@ -32,6 +34,25 @@ impl Fanout {
 
     fn detach_one(&mut self, key: u32) -> Option<Detached> {
         let now = self.second();
+        let (listener, mount) = self.take_out(key)?;
+        Some(Detached {
+            socket: listener.socket.into(),
+            mount,
+            cursor: listener.cursor,
+            rest: listener.rest.map_or_else(Bytes::new, |rest| *rest),
+            kind: listener.kind,
+            session: listener.session.map(|session| *session),
+            id: listener.id,
+            progress: Progress {
+                sent_bytes: listener.sent,
+                audio_bytes: listener.audio,
+                secs: now.saturating_sub(listener.joined).max(0).unsigned_abs(),
+            },
+        })
+    }
+
+    /// A listener as it is, and its mount. It has not ended, and is in no loop.
+    pub(super) fn take_out(&mut self, key: u32) -> Option<(Listener, Arc<Mount>)> {
         let mut listener = self.listeners.get_mut(key as usize)?.take()?;
         let group = self.groups.get(listener.group as usize)?.as_ref()?;
         let mount = Arc::clone(&group.mount);
@@ -40,22 +61,9 @@ impl Fanout {
         self.free.push(key);
         self.live -= 1;
         self.forget(listener.id, key);
-        let session = listener.session.map(|session| *session);
+        let session = listener.session.as_deref().copied();
         self.leave(listener.group, listener.member, session, listener.kind);
         self.handle().listeners.fetch_sub(1, Ordering::Relaxed);
-        Some(Detached {
-            socket: listener.socket.into(),
-            mount,
-            cursor: listener.cursor,
-            rest: listener.rest.map_or_else(Bytes::new, |rest| *rest),
-            kind: listener.kind,
-            session,
-            id: listener.id,
-            progress: Progress {
-                sent_bytes: listener.sent,
-                audio_bytes: listener.audio,
-                secs: now.saturating_sub(listener.joined).max(0).unsigned_abs(),
-            },
-        })
+        Some((listener, mount))
     }
 }

@@ -55,6 +55,7 @@ impl Fanout {
         };
         listener.state = State::Lingering;
         listener.rest = None;
+        listener.parting = None;
         let (group, member, kind, seq) =
             (listener.group, listener.member, listener.kind, listener.seq);
         let session = listener.session.take();
@@ -62,9 +63,8 @@ impl Fanout {
         self.leave(group, member, session.map(|session| *session), kind);
         self.handle().listeners.fetch_sub(1, Ordering::Relaxed);
         if linger {
-            let wait = u64::try_from(self.shared.config.linger.as_millis()).unwrap_or(u64::MAX);
-            self.timers
-                .push(Reverse((self.now.saturating_add(wait), key, seq)));
+            let due = self.now.saturating_add(self.linger());
+            self.timers.push(Reverse((due, key, seq)));
         } else {
             self.remove(key);
         }

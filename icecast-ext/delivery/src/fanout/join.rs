@@ -39,6 +39,7 @@ impl Fanout {
             cursor,
             rest: (!head.is_empty()).then(|| Box::new(head)),
             session: session.map(Box::new),
+            parting: None,
             id,
             sent: before.sent_bytes,
             audio: before.audio_bytes,

@@ -93,30 +93,38 @@ impl Fanout {
         if !cursor.is_stock() {
             return self.end(key, Reason::Moved);
         }
-        let Some(carried) = cursor.carried(entry.at, !entry.prelude.is_empty()) else {
-            return;
-        };
-        if cursor.resets() {
+        if let Some(id) = self.carry_to(key, to, entry.at, &entry.prelude) {
+            moved(id);
+        }
+    }
+
+    /// A stock listener goes on there. Its id; `None`: it cannot ([`icecast_ext_core::plan::Cursor::carried`]).
+    pub(super) fn carry_to(
+        &mut self,
+        key: u32,
+        to: &Arc<Mount>,
+        at: Position,
+        prelude: &Bytes,
+    ) -> Option<u64> {
+        let listener = self.listeners.get_mut(key as usize)?.as_mut()?;
+        let carried = listener.cursor.carried(at, !prelude.is_empty())?;
+        if listener.cursor.resets() {
             listener.socket.forgive();
         }
         listener.cursor = carried;
-        if !entry.prelude.is_empty() {
+        if !prelude.is_empty() {
             // What was begun is finished first.
             let mut rest = BytesMut::new();
             if let Some(owed) = &listener.rest {
                 rest.extend_from_slice(owed);
             }
-            rest.extend_from_slice(&entry.prelude);
+            rest.extend_from_slice(prelude);
             listener.rest = Some(Box::new(rest.freeze()));
         }
-        let (group, member, kind) = (listener.group, listener.member, listener.kind);
-        let waits = listener.state == State::Waiting;
-        if waits {
-            listener.state = State::Ready;
-        }
-        if waits && !listener.queued {
-            listener.queued = true;
-            self.ready.push_back(key);
+        let (id, kind) = (listener.id, listener.kind);
+        let (group, member) = (listener.group, listener.member);
+        if listener.state == State::Waiting {
+            self.rouse(key);
         }
         // A stock player has no session.
         self.leave(group, member, None, kind);
@@ -124,7 +132,7 @@ impl Fanout {
         let (group, member) = self.join(Arc::clone(to), key);
         if let Some(Some(listener)) = self.listeners.get_mut(key as usize) {
             (listener.group, listener.member) = (group, member);
-            moved(listener.id);
         }
+        Some(id)
     }
 }

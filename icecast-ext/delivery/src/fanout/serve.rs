@@ -6,7 +6,7 @@ use bytes::Bytes;
 use icecast_ext_core::plan::End;
 
 use super::Fanout;
-use crate::engine::Reason;
+use crate::engine::{Next, Reason};
 use crate::listener::State;
 use crate::socket::Peer;
 use crate::turn::Then;
@@ -18,16 +18,27 @@ impl Fanout {
             return;
         };
         listener.queued = false;
-        let Some(Some(group)) = self.groups.get_mut(listener.group as usize) else {
-            return;
-        };
         if listener.state != State::Ready {
             return;
         }
-        let (from, limit) = (listener.cursor, self.shared.config.turn);
-        let (turn, closed) = if let Some(rest) = &listener.rest {
+        if listener.parting.is_some() && self.parted(key) {
+            return;
+        }
+        let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
+            return;
+        };
+        let Some(Some(group)) = self.groups.get_mut(listener.group as usize) else {
+            return;
+        };
+        let (from, mut limit) = (listener.cursor, self.shared.config.turn);
+        if let Some(parting) = &listener.parting {
+            limit = limit.min(parting.room(&from));
+        }
+        let (turn, closed) = if listener.rest.is_some() || listener.parting.is_some() {
             self.scratch.clear();
-            self.scratch.overhead(Bytes::clone(rest), from, from);
+            if let Some(rest) = &listener.rest {
+                self.scratch.overhead(Bytes::clone(rest), from, from);
+            }
             let closed = group.mount.plan(from, limit, &mut self.scratch);
             (&self.scratch, closed)
         } else {
@@ -65,6 +76,11 @@ impl Fanout {
         group.sent.sent += sent.taken as u64;
         group.sent.audio += settled.audio;
         listener.stalled = false;
+        if let Some(parting) = &mut listener.parting
+            && settled.audio > 0
+        {
+            parting.since = self.now;
+        }
         match settled.then {
             None => self.blocked(key, true),
             // Whatever follows is planned again once that is gone.
@@ -72,6 +88,9 @@ impl Fanout {
             Some(Then::More) => {
                 listener.queued = true;
                 self.ready.push_back(key);
+            }
+            Some(then @ (Then::Wait | Then::End(End::Epoch))) if listener.parting.is_some() => {
+                self.waits_to_part(key, closed || then != Then::Wait)
             }
             Some(Then::Wait) if closed => self.end(key, Reason::MountClosed),
             Some(Then::Wait) if self.drain.is_some() => self.end(key, Reason::Shutdown),
@@ -91,6 +110,14 @@ impl Fanout {
         let Some(Some(listener)) = self.listeners.get_mut(key as usize) else {
             return;
         };
+        if let Some(parting) = &mut listener.parting {
+            if let Next::End(reason) = parting.next {
+                return self.end(key, reason);
+            }
+            if progress {
+                parting.since = self.now;
+            }
+        }
         if progress || !listener.stalled {
             listener.since = self.now;
         }
@@ -101,6 +128,23 @@ impl Fanout {
             let due = listener.since + stuck;
             self.timers.push(Reverse((due, key, listener.seq)));
         }
+    }
+
+    /// It has a turn, whatever it waits for.
+    pub(super) fn rouse(&mut self, key: u32) {
+        if let Some(Some(listener)) = self.listeners.get_mut(key as usize)
+            && listener.state != State::Lingering
+        {
+            listener.state = State::Ready;
+            if !listener.queued {
+                listener.queued = true;
+                self.ready.push_back(key);
+            }
+        }
+    }
+
+    pub(super) fn linger(&self) -> u64 {
+        u64::try_from(self.shared.config.linger.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn stuck(&self) -> u64 {

@@ -7,6 +7,7 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
 use icecast_ext_core::codec::Format;
+use icecast_ext_core::icy::{Deinterleaver, Part};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_delivery::{
     Admission, Ended, Engine, EngineConfig, Kind, Mount, MountConfig, RunStart, Socket,
@@ -105,6 +107,57 @@ pub fn listen(engine: &Engine, mount: &Arc<Mount>, cursor: Cursor) -> TcpStream 
     let (client, server) = pair();
     engine.admit(admission(server, mount, cursor)).unwrap();
     client
+}
+
+/// A mount of epoch `n` that holds so many bytes.
+pub fn mount(engine: &Engine, n: u8, len: u64) -> Arc<Mount> {
+    let mount = engine.mount(&format!("/{n}"), quick());
+    mount.begin(run(n, 0));
+    grow(&mount, n, 0, len);
+    mount
+}
+
+/// Bytes `from..to` of epoch `n`.
+pub fn grow(mount: &Arc<Mount>, n: u8, from: u64, to: u64) {
+    mount.append(&content(n, from, to - from), Some(from));
+    mount.flush();
+}
+
+/// A listener with an id, which has been sent what there is: what it is told from now on is in time for what is appended
+/// from now on. The client's end.
+pub fn enter(
+    engine: &Engine,
+    mount: &Arc<Mount>,
+    id: u64,
+    kind: Kind,
+    cursor: Cursor,
+) -> TcpStream {
+    let (client, server) = pair();
+    let mut admission = admission(server, mount, cursor);
+    (admission.id, admission.kind) = (id, kind);
+    engine.admit(admission).unwrap();
+    let mut scrap = [0];
+    assert_eq!(client.peek(&mut scrap).unwrap(), 1, "it is served");
+    client
+}
+
+/// Where a plain stock listener is.
+pub fn stock(n: u8, at: u64) -> Cursor {
+    Cursor::plain(position(n, at), false, true)
+}
+
+/// Audio, and the texts of blocks that are not empty.
+pub fn apart(metaint: NonZeroU32, bytes: Vec<u8>) -> (Vec<u8>, Vec<String>) {
+    let mut parts = Vec::new();
+    Deinterleaver::new(metaint).feed(bytes.into(), &mut parts);
+    let (mut audio, mut texts) = (Vec::new(), Vec::new());
+    for part in parts {
+        match part {
+            Part::Audio(bytes) => audio.extend_from_slice(&bytes),
+            Part::Block(text) => texts.push(String::from_utf8(text.to_vec()).unwrap()),
+        }
+    }
+    (audio, texts)
 }
 
 pub fn read(client: &mut TcpStream, len: usize) -> Vec<u8> {
