@@ -73,6 +73,6 @@ pub use error::Error;
 pub use handover::Detached;
 pub use journal::Journal;
 pub use mount::Mount;
-pub use socket::Socket;
+pub use socket::{Seal, Socket};
 pub use survey::Survey;
 pub use tally::{Passed, Tally};

@@ -1,6 +1,8 @@
 //! A listener's socket, plain or TLS, and its system calls. Raw ones: where this crate runs inside a server whose libc calls are
 //! hooked, it must not hook itself.
 
+mod crypt;
+mod seal;
 mod tls;
 
 use std::io::{self, IoSlice};
@@ -14,13 +16,17 @@ use rustls::ServerConnection;
 use socket2::SockRef;
 
 use crate::turn::MAX_PIECES;
+use crypt::Crypt;
+pub use seal::Seal;
+use seal::Sealed;
 use tls::Tls;
 
 /// A client's connection, as [`crate::Admission`] takes it.
 #[derive(Debug)]
 pub struct Socket {
+    /// In a box, so that plain listeners stay small. Dropped while its descriptor is still this connection's.
+    tls: Option<Box<Crypt>>,
     pub(crate) stream: TcpStream,
-    tls: Option<Tls>,
 }
 
 impl From<std::net::TcpStream> for Socket {
@@ -77,7 +83,16 @@ impl Socket {
     pub fn tls(stream: std::net::TcpStream, connection: ServerConnection) -> Self {
         Self {
             stream: TcpStream::from_std(stream),
-            tls: Some(Tls::new(connection)),
+            tls: Some(Box::new(Crypt::Tls(Tls::new(connection)))),
+        }
+    }
+
+    /// A TLS connection that somebody else's library made and drives, over `stream`.
+    #[must_use]
+    pub fn sealed(stream: std::net::TcpStream, seal: Box<dyn Seal>) -> Self {
+        Self {
+            stream: TcpStream::from_std(stream),
+            tls: Some(Box::new(Crypt::Sealed(Sealed::new(seal)))),
         }
     }
 
@@ -89,7 +104,7 @@ impl Socket {
 
     /// Some of what was taken has not been sent yet.
     pub(crate) fn is_pending(&self) -> bool {
-        self.tls.as_ref().is_some_and(Tls::is_pending)
+        self.tls.as_ref().is_some_and(|tls| tls.is_pending())
     }
 
     /// Readies it for a loop. `buffer`: the most that the kernel may hold unsent; `timeout`: how long it may stay

@@ -17,7 +17,7 @@ const PENDING: usize = 64 << 10;
 /// Reads in one go, of 4 KiB at most.
 const READS: usize = 16;
 
-/// In a box, so that plain listeners stay small.
+/// In a box, so that sealed listeners stay small.
 #[derive(Debug)]
 pub(super) struct Tls(Box<ServerConnection>);
 

@@ -182,6 +182,7 @@ pub fn until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// A small deterministic generator.
+#[derive(Debug)]
 pub struct Random(pub u64);
 
 impl Random {
