@@ -2,7 +2,7 @@
 
 use crate::figures::Figures;
 use crate::results::Results;
-use crate::scenario::{FLOOR, ICECAST, NGINX, PROXY};
+use crate::scenario::{FLOOR, ICECAST, MODULE, NGINX, PROXY};
 
 /// One goal.
 #[derive(Debug)]
@@ -65,6 +65,11 @@ pub(crate) fn all(results: &Results) -> Vec<Goal> {
         "CPU of proxy + Icecast against nginx + Icecast, 1000 x 1M, 100 ms",
         by(cores("fat", PROXY), cores("fat", NGINX)),
         0.08,
+    );
+    ratio(
+        "CPU of Icecast with the module against Icecast alone, 2000 x 128k, 250 ms",
+        by(cores("module", MODULE), cores("module", ICECAST)),
+        0.55,
     );
     ratio(
         "CPU of a mount with accounts, 1000 x 128k, proxy + Icecast against Icecast alone",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use icecast_ext_tests::child::{As, Child, Scratch};
 use icecast_ext_tests::icecast::{self, Icecast};
+use icecast_ext_tests::module::Module;
 use icecast_ext_tests::proxy::{self, Proxy};
 use icecast_ext_tests::{port, tls::Authority};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ use crate::process::{Process, children};
 pub(crate) enum Server {
     /// Stock Icecast alone.
     Icecast,
+    /// The same with the module loaded.
+    Module,
     /// The proxy in front of it.
     Proxy,
     /// nginx in front of it.
@@ -33,7 +36,7 @@ impl Server {
     /// The program that it needs, and the package that has it.
     pub(crate) const fn needs(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Icecast | Self::Proxy => &[("icecast2", "icecast2")],
+            Self::Icecast | Self::Module | Self::Proxy => &[("icecast2", "icecast2")],
             Self::Nginx => &[
                 ("icecast2", "icecast2"),
                 ("nginx", "nginx-light"),
@@ -67,7 +70,8 @@ pub(crate) const ACCOUNT: &str = "Basic YW5uYTphbm5h";
 impl Rig {
     pub(crate) async fn start(server: Server, load: &Load) -> Result<Self> {
         let icecast = match server {
-            Server::Icecast | Server::Proxy | Server::Nginx => Some(icecast(load).await?),
+            Server::Icecast | Server::Proxy | Server::Nginx => Some(icecast(load, None).await?),
+            Server::Module => Some(icecast(load, Some(module(load))).await?),
             Server::Origin | Server::Floor => None,
         };
         let upstream = icecast.as_ref().map(Icecast::addr);
@@ -82,7 +86,7 @@ impl Rig {
             _authority: None,
         };
         match server {
-            Server::Icecast => {}
+            Server::Icecast | Server::Module => {}
             Server::Proxy | Server::Origin => rig.proxy(upstream, load).await?,
             Server::Nginx => rig.nginx(upstream.context("an upstream")?)?,
             Server::Floor => rig.floor(load)?,
@@ -207,7 +211,15 @@ impl Rig {
 /// What strangers may take is not what is measured here.
 const LIMITS: &str = "[limits]\nconnections-per-address = 0\njoins-per-second = 0\nresumes-per-second = 0\nwindow-bytes-per-minute = 0\n";
 
-async fn icecast(load: &Load) -> Result<Icecast> {
+fn module(load: &Load) -> Module {
+    let config = format!(
+        "log = \"{{dir}}/module.log\"\nlog-level = \"warn\"\ndelivery-tick = {}\n",
+        load.tick
+    );
+    Module { config }
+}
+
+async fn icecast(load: &Load, module: Option<Module>) -> Result<Icecast> {
     let more = match load.accounts {
         true => {
             "<mount type=\"normal\"><mount-name>/bench</mount-name><authentication type=\"htpasswd\">\
@@ -219,6 +231,7 @@ async fn icecast(load: &Load) -> Result<Icecast> {
     let setup = icecast::Setup {
         clients: 30_000,
         more: more.to_owned(),
+        module,
         ..icecast::Setup::default()
     };
     let icecast = Icecast::with(setup).await?;

@@ -56,6 +56,7 @@ impl Scenario {
 }
 
 pub(crate) const ICECAST: &str = "Icecast alone";
+pub(crate) const MODULE: &str = "module in Icecast";
 pub(crate) const PROXY: &str = "proxy + Icecast";
 pub(crate) const NGINX: &str = "nginx + Icecast";
 pub(crate) const FLOOR: &str = "one send a tick";
@@ -185,6 +186,12 @@ fn special(small: bool, at: &dyn Fn(usize) -> Load) -> Vec<Scenario> {
         )
         .with(ICECAST, Server::Icecast, &accounts)
         .with("proxy (shadow) + Icecast", Server::Proxy, &accounts),
+        Scenario::new(
+            "module",
+            &format!("{} listeners x 128 kbit/s", at(2000).listeners),
+        )
+        .with(ICECAST, Server::Icecast, &at(2000))
+        .with(MODULE, Server::Module, &at(2000)),
         Scenario::new("tls", &format!("{} listeners x 128 kbit/s", tls.listeners))
             .with("plain", Server::Proxy, &at(1000))
             .with("TLS 1.3", Server::Proxy, &tls),

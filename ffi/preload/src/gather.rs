@@ -1,0 +1,155 @@
+//! The server has said yes, and sends: what it sends is looked for in the streams. What is in none (an intro, a list, a page)
+//! is forwarded as it is.
+
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+
+use crate::answer::{self, Asked};
+use crate::client::{Client, Done, Stage, later};
+use crate::heard::Heard;
+use crate::locate::{self, Verdict};
+use crate::module::Module;
+use crate::phase::Phase;
+use crate::wire::Wire;
+
+/// An intro that an aware listener is given as its prelude is not longer: from then on it is forwarded, without an address.
+const MAX_INTRO: usize = 1 << 20;
+
+/// A listener whose place is not known yet.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    pub(crate) asked: Asked,
+    /// The server's head, as long as it has not been sent.
+    pub(crate) head: Option<Vec<u8>>,
+    /// What it says of the stream.
+    pub(crate) lines: Bytes,
+    pub(crate) metaint: Option<NonZeroU32>,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) heard: Heard,
+    /// Of an aware listener: what came before the stream.
+    pub(crate) intro: Vec<u8>,
+    /// The same as it came.
+    raw: Vec<u8>,
+    /// Forwarded, and not taken yet.
+    owed: Vec<u8>,
+    /// It may still become a listener.
+    watches: bool,
+}
+
+impl Gathering {
+    pub(crate) fn new(
+        asked: Asked,
+        head: Vec<u8>,
+        lines: Bytes,
+        metaint: Option<NonZeroU32>,
+    ) -> Self {
+        Self {
+            asked,
+            head: Some(head),
+            lines,
+            metaint,
+            phase: metaint.map(Phase::new),
+            heard: Heard::default(),
+            intro: Vec::new(),
+            raw: Vec::new(),
+            owed: Vec::new(),
+            watches: true,
+        }
+    }
+
+    /// An answer that is none of ours; `bytes` of it have been taken from the server.
+    pub(crate) fn forwarding(bytes: Vec<u8>) -> Self {
+        Self {
+            owed: bytes,
+            watches: false,
+            ..Self::new(Asked::default(), Vec::new(), Bytes::new(), None)
+        }
+    }
+
+    /// What was gathered belongs to nothing of ours.
+    fn forward(&mut self) {
+        if let Some(head) = self.head.take() {
+            self.owed.extend_from_slice(&head);
+        }
+        self.intro = Vec::new();
+        self.owed.append(&mut self.raw);
+        self.owed.append(&mut self.heard.raw);
+        self.heard = Heard::default();
+    }
+
+    /// Sends what is owed. True if nothing is any more.
+    fn pay(&mut self, wire: Wire) -> std::io::Result<bool> {
+        while !self.owed.is_empty() {
+            match wire.send(&self.owed) {
+                Ok(0) => return Ok(false),
+                Ok(sent) => drop(self.owed.drain(..sent.min(self.owed.len()))),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The server closes: what it has said goes out.
+    pub(crate) fn close(mut self, wire: Wire) {
+        if self.asked.head_only {
+            self.heard = Heard::default();
+        }
+        self.forward();
+        // Whoever takes nothing gets nothing.
+        let _ = self.pay(wire);
+    }
+}
+
+/// The server sends a piece of the body.
+pub(crate) fn send(client: &mut Client, module: &Module, bytes: &[u8]) -> Done {
+    let wire = client.wire;
+    let Stage::Gathering(gathering) = &mut client.stage else {
+        return wire.send(bytes);
+    };
+    if !gathering.pay(wire)? {
+        return Err(later());
+    }
+    if !gathering.watches {
+        client.stage = Stage::Left;
+        return wire.send(bytes);
+    }
+    gathering.heard.take(gathering.phase.as_mut(), bytes);
+    let near = module.stations.at(&gathering.asked.path);
+    let near = near.filter(|station| station.is_live());
+    let verdict = locate::find(
+        &module.stations,
+        near.as_ref(),
+        &gathering.heard.audio,
+        gathering.heard.address,
+    );
+    match verdict {
+        Verdict::More => {}
+        Verdict::Found(found) => {
+            let gathering = std::mem::replace(&mut client.stage, Stage::Over);
+            if let Stage::Gathering(gathering) = gathering {
+                answer::begin(client, module, *gathering, found);
+            }
+        }
+        Verdict::Unknown if gathering.head.is_some() && gathering.asked.resumes() => {
+            // An intro is heard once.
+            gathering.heard = Heard::default();
+        }
+        Verdict::Unknown
+            if gathering.head.is_some()
+                && gathering.asked.is_aware()
+                && gathering.intro.len() + gathering.heard.audio.len() <= MAX_INTRO =>
+        {
+            let heard = std::mem::take(&mut gathering.heard);
+            gathering.intro.extend_from_slice(&heard.audio);
+            // Should it be too long after all.
+            gathering.raw.extend_from_slice(&heard.raw);
+        }
+        Verdict::Unknown => {
+            gathering.forward();
+            gathering.pay(wire)?;
+        }
+    }
+    Ok(bytes.len())
+}

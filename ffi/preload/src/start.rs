@@ -1,0 +1,236 @@
+//! Whether we take part, and from when on. Whatever speaks against it is one line in the log, and the server runs as stock.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::{self, Config};
+use crate::module::{self, Module};
+use crate::real::real;
+
+/// Where the log is by default.
+const LOG: &str = "/var/log/icecast2/icecast-ext.log";
+/// Says which process has a module already.
+const MARK: &str = "ICECAST_EXT_PRELOADED";
+/// What the servers that we know say of themselves.
+const KNOWN: &[u8] = b"Icecast 2.4.";
+/// No server's program is larger.
+const MAX_PROGRAM: u64 = 64 << 20;
+
+/// Before the server's `main`.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEGIN: extern "C" fn() = begin;
+
+/// Ready, until the server listens.
+static READY: OnceLock<Mutex<Option<Config>>> = OnceLock::new();
+
+#[cfg_attr(test, expect(dead_code, reason = "runs where the module is loaded"))]
+extern "C" fn begin() {
+    let begun = std::panic::catch_unwind(|| {
+        let (config, log) = match prepare() {
+            Ok(ready) => ready,
+            Err(why) => return aside(&why),
+        };
+        // SAFETY: the function takes nothing and only stores.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        let tls = real().ssl.is_some();
+        let vorbis = real().ogg.is_some();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"), log = %log.display(), tls, vorbis,
+            "ready: one descriptor a listener, as without us"
+        );
+        if !tls {
+            tracing::warn!(
+                "libssl is not what is expected: TLS passes through untouched, and does not resume"
+            );
+        }
+        if !vorbis {
+            tracing::warn!(
+                "libogg is not what is expected: Ogg Vorbis passes through untouched, and does not resume"
+            );
+        }
+        let _ = READY.set(Mutex::new(Some(config)));
+    });
+    if begun.is_err() {
+        aside("a fault of ours at the start");
+    }
+}
+
+/// One line, and no more of us.
+fn aside(why: &str) {
+    tracing::warn!(
+        why,
+        "icecast-ext stands aside: the server runs as if it were not loaded"
+    );
+    if !tracing::enabled!(tracing::Level::WARN) {
+        // Before `main` these are still what the server was started with.
+        eprintln!("icecast-ext stands aside: {why}");
+    }
+}
+
+extern "C" fn in_child() {
+    if module::get().is_some() {
+        module::forked();
+    }
+}
+
+fn prepare() -> Result<(Config, PathBuf), String> {
+    leave_children_alone();
+    if !is_first() {
+        return Err("another module of its kind is loaded already".to_owned());
+    }
+    if real().libc.is_none() {
+        return Err("libc lacks a function that is needed".to_owned());
+    }
+    is_known()?;
+    let config = match std::env::var_os(config::VARIABLE) {
+        None => Config::default(),
+        Some(path) => {
+            let path = Path::new(&path);
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+            let config = Config::parse(&text);
+            config.map_err(|error| format!("{}: {error}", path.display()))?
+        }
+    };
+    let path = config.log.clone().unwrap_or_else(|| LOG.into());
+    log_to(&path, &config)?;
+    raise_descriptors();
+    Ok((config, path))
+}
+
+/// Scripts that the server starts run without us.
+fn leave_children_alone() {
+    const OURS: &str = "libicecast_ext_preload";
+    let Ok(all) = std::env::var("LD_PRELOAD") else {
+        return;
+    };
+    let others: Vec<&str> = all
+        .split([':', ' '])
+        .filter(|path| !path.is_empty() && !path.contains(OURS))
+        .collect();
+    // SAFETY: the server has no other thread before its `main`.
+    unsafe {
+        if others.is_empty() {
+            std::env::remove_var("LD_PRELOAD");
+        } else {
+            std::env::set_var("LD_PRELOAD", others.join(":"));
+        }
+    }
+}
+
+fn is_first() -> bool {
+    let pid = std::process::id().to_string();
+    if std::env::var(MARK).is_ok_and(|mark| mark == pid) {
+        return false;
+    }
+    // SAFETY: the server has no other thread before its `main`.
+    unsafe { std::env::set_var(MARK, pid) };
+    true
+}
+
+fn is_known() -> Result<(), String> {
+    let program = Path::new("/proc/self/exe");
+    let name = std::fs::read_link(program).unwrap_or_default();
+    let size = std::fs::metadata(program).map_or(u64::MAX, |meta| meta.len());
+    let known = size < MAX_PROGRAM
+        && std::fs::read(program).is_ok_and(|bytes| memchr::memmem::find(&bytes, KNOWN).is_some());
+    if known {
+        return Ok(());
+    }
+    let name = name.display();
+    Err(format!(
+        "{name} is not Icecast 2.4, the server that is known here"
+    ))
+}
+
+/// Opened now: later the server may be in a jail, and somebody else. Kept where descriptors of the server's do not come.
+fn log_to(path: &Path, config: &Config) -> Result<(), String> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        format!(
+            "{}: {error}: name a file that can be written, as log = \"/var/log/icecast-ext.log\" in the file that {} names",
+            path.display(),
+            config::VARIABLE
+        )
+    };
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.map_err(|error| wrong(&error))?;
+    let high = rustix::io::fcntl_dupfd_cloexec(&file, 250).map_err(|error| wrong(&error))?;
+    let level = config.log_level.as_deref().unwrap_or("info");
+    let filter = tracing_subscriber::EnvFilter::try_new(level);
+    let filter =
+        filter.map_err(|error| format!("log-level {level:?}: {error}: write \"info\", say"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(File::from(high)))
+        .init();
+    Ok(())
+}
+
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => tracing::info!(from = limit.current, to = limit.maximum, "open files"),
+            Err(error) => {
+                tracing::warn!(%error, limit = limit.current, "the limit of open files stays")
+            }
+        }
+    }
+}
+
+/// The server listens: the first time, the loops start. True if we are at work.
+pub(crate) fn at_listen() -> bool {
+    let Some(ready) = READY.get() else {
+        return false;
+    };
+    let config = ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(config) = config {
+        match without_signals(|| crate::hooks::inside(|| Module::start(config))) {
+            Ok(_) => {
+                // SAFETY: the function takes nothing.
+                unsafe { libc::atexit(at_exit) };
+                tracing::info!("at work");
+            }
+            Err(error) => aside(&error.to_string()),
+        }
+    }
+    module::get().is_some()
+}
+
+extern "C" fn at_exit() {
+    let _ = std::panic::catch_unwind(|| {
+        if let Some(module) = module::get() {
+            module.stop();
+        }
+    });
+}
+
+/// Threads that are started within take no signals: they are the server's. glibc's own stay, which setuid needs.
+fn without_signals<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: both sets are plain memory that the calls fill, and the mask is the calling thread's.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        let mut before = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+        let result = body();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        result
+    }
+}
+
+/// As long as the kernel allows.
+pub(crate) fn backlog() -> i32 {
+    let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    text.trim().parse().unwrap_or(128)
+}
