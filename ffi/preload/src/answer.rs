@@ -63,6 +63,12 @@ impl Asked {
         self.wanted.as_ref().is_some_and(Wanted::resumes)
     }
 
+    /// What it asks for by field or by query.
+    fn position(&self) -> Option<From> {
+        let asked = self.wanted.as_ref()?.asked?;
+        Some(asked.from)
+    }
+
     pub(crate) fn is_aware(&self) -> bool {
         let tier = self.wanted.as_ref().map(|wanted| wanted.tier);
         matches!(tier, Some(Tier::Aware | Tier::Feed))
@@ -195,7 +201,7 @@ pub(crate) fn begin(client: &mut Client, module: &Module, gathering: Gathering, 
     for (before, text) in heard.titles {
         station.titled(place(before), text.into());
     }
-    client.stage = Stage::Shadow(Box::new(Shadow::new(station.clone(), oracle, phase)));
+    client.stage = Stage::Shadow(Shadow::new(station.clone(), oracle, phase));
     let Some(icecasts) = head else {
         return after_intro(
             client,
@@ -228,8 +234,10 @@ pub(crate) fn begin(client: &mut Client, module: &Module, gathering: Gathering, 
 
 /// Decides, or waits for what is nearly there.
 pub(crate) fn settle(client: &mut Client, module: &Module, pending: Pending) {
-    // What is asked for may have come, and not be published yet.
-    pending.station.mount.flush();
+    pending.station.publish(pending.start.at);
+    if let Some(From::At(at)) = pending.asked.position() {
+        pending.station.publish(at);
+    }
     let late = Instant::now() >= pending.until;
     match decide(module, &pending, late) {
         Decided::Body(body) => stream(client, module, &pending, *body),
@@ -316,28 +324,20 @@ fn of_player(
     let reply = station
         .mount
         .with(|timeline| ask.decide(timeline, &terms))?;
-    let kind = || content_type(station);
-    Ok(match Answer::of_reply(reply, kind) {
+    anchors.note(&ask, &reply);
+    Ok(match Answer::of_reply(reply, || content_type(station)) {
         Err(answer) => Decided::Answer(answer),
-        Ok(stream) => {
-            // A page of another site does not get the cookie.
-            if let Some(join) = ask.join()
-                && matches!(stream.start.kind, Began::Miss { .. })
-            {
-                anchors.set(join, Some(stream.anchor));
-            }
-            Decided::Body(Box::new(Body {
-                station: station.clone(),
-                start: stream.start.clone(),
-                cursor: stream.cursor,
-                kind: match stream.anchor.metaint {
-                    Some(_) => Kind::Icy,
-                    None => Kind::Plain,
-                },
-                metaint: stream.metaint,
-                stream: Some(stream),
-            }))
-        }
+        Ok(stream) => Decided::Body(Box::new(Body {
+            station: station.clone(),
+            start: stream.start.clone(),
+            cursor: stream.cursor,
+            kind: match stream.anchor.metaint {
+                Some(_) => Kind::Icy,
+                None => Kind::Plain,
+            },
+            metaint: stream.metaint,
+            stream: Some(stream),
+        })),
     })
 }
 

@@ -26,8 +26,9 @@ pub(crate) struct Client {
     pub(crate) stage: Stage,
 }
 
-/// What it is at.
+/// What it is at. A shadow is not in a box of its own: it is what thousands are at, for every send of the server's.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a client is in a box as a whole")]
 pub(crate) enum Stage {
     /// Its request's head comes in, and is not the server's yet.
     Reading(Reading),
@@ -42,7 +43,7 @@ pub(crate) enum Stage {
     /// The server has said yes; what it sends is looked for in the streams.
     Gathering(Box<Gathering>),
     /// A loop sends what the server seems to send.
-    Shadow(Box<Shadow>),
+    Shadow(Shadow),
     /// The loop gives it back.
     Parting(Box<Parting>),
     /// All has been said, by us.

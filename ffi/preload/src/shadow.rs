@@ -78,7 +78,7 @@ impl Shadow {
     /// The server closes it: it gets what the server has sent, and no more.
     pub(crate) fn close(self, id: u64, module: &Module) {
         if self.served {
-            self.station.mount.flush();
+            self.station.publish(self.at);
             let next = Next::End(Reason::Kicked);
             module.engine.part(id, self.at, next);
         }
@@ -189,8 +189,8 @@ impl Shadow {
         } = found;
         tracing::info!(from = %self.at, to = %at, "the server moves a listener");
         station.entered(self.at.epoch, at);
-        self.station.mount.flush();
-        station.mount.flush();
+        self.station.publish(self.at);
+        station.publish(at);
         if self.served {
             let next = Next::Go {
                 mount: station.mount.clone(),
@@ -222,7 +222,7 @@ fn release(client: &mut Client, module: &Module, id: u64) {
     let Some(moving) = shadow.moving.filter(|_| shadow.served) else {
         return;
     };
-    shadow.station.mount.flush();
+    shadow.station.publish(shadow.at);
     if shadow.phase.is_some() && !shadow.in_phase {
         tracing::warn!(peer = client.peer, at = %shadow.at, "the server sends a listener what is in no stream, between blocks that stand elsewhere than ours: its response ends");
         let next = Next::End(Reason::Moved);

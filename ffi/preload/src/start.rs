@@ -1,9 +1,11 @@
 //! Whether we take part, and from when on. Whatever speaks against it is one line in the log, and the server runs as stock.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::os::fd::IntoRawFd as _;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{self, Config};
@@ -12,8 +14,6 @@ use crate::real::real;
 
 /// Where the log is by default.
 const LOG: &str = "/var/log/icecast2/icecast-ext.log";
-/// Says which process has a module already.
-const MARK: &str = "ICECAST_EXT_PRELOADED";
 /// What the servers that we know say of themselves.
 const KNOWN: &[u8] = b"Icecast 2.4.";
 /// No server's program is larger.
@@ -31,8 +31,8 @@ static READY: OnceLock<Mutex<Option<Config>>> = OnceLock::new();
 #[cfg_attr(test, expect(dead_code, reason = "runs where the module is loaded"))]
 extern "C" fn begin() {
     let begun = std::panic::catch_unwind(|| {
-        let (config, log) = match prepare() {
-            Ok(ready) => ready,
+        let config = match prepare() {
+            Ok(config) => config,
             Err(why) => return aside(&why),
         };
         // SAFETY: the function takes nothing and only stores.
@@ -40,7 +40,9 @@ extern "C" fn begin() {
         let tls = real().ssl.is_some();
         let vorbis = real().ogg.is_some();
         tracing::info!(
-            version = env!("CARGO_PKG_VERSION"), log = %log.display(), tls, vorbis,
+            version = env!("CARGO_PKG_VERSION"),
+            tls,
+            vorbis,
             "ready: one descriptor a listener, as without us"
         );
         if !tls {
@@ -78,7 +80,7 @@ extern "C" fn in_child() {
     }
 }
 
-fn prepare() -> Result<(Config, PathBuf), String> {
+fn prepare() -> Result<Config, String> {
     leave_children_alone();
     if !is_first() {
         return Err("another module of its kind is loaded already".to_owned());
@@ -97,10 +99,14 @@ fn prepare() -> Result<(Config, PathBuf), String> {
             config.map_err(|error| format!("{}: {error}", path.display()))?
         }
     };
-    let path = config.log.clone().unwrap_or_else(|| LOG.into());
-    log_to(&path, &config)?;
+    let logged = log_to(config.log.as_deref().unwrap_or(Path::new(LOG)), &config);
+    match logged {
+        Err(why) if config.log.is_some() => return Err(why),
+        Err(why) => eprintln!("icecast-ext has no log: {why}"),
+        Ok(()) => {}
+    }
     raise_descriptors();
-    Ok((config, path))
+    Ok(config)
 }
 
 /// Scripts that the server starts run without us.
@@ -123,14 +129,28 @@ fn leave_children_alone() {
     }
 }
 
+/// A name that one process has once, and loses when it ends.
 fn is_first() -> bool {
-    let pid = std::process::id().to_string();
-    if std::env::var(MARK).is_ok_and(|mark| mark == pid) {
-        return false;
-    }
-    // SAFETY: the server has no other thread before its `main`.
-    unsafe { std::env::set_var(MARK, pid) };
-    true
+    let name = format!("icecast-ext-preload-{}", std::process::id());
+    let claim = || -> rustix::io::Result<bool> {
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes())?;
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        match bind(&socket, &address) {
+            Err(rustix::io::Errno::ADDRINUSE) => Ok(false),
+            other => other.map(|()| {
+                // As long as we are loaded.
+                let _ = socket.into_raw_fd();
+                true
+            }),
+        }
+    };
+    // Where there are no such names, there is no second module either, for all that is known.
+    claim().unwrap_or(true)
 }
 
 fn is_known() -> Result<(), String> {
@@ -157,13 +177,13 @@ fn log_to(path: &Path, config: &Config) -> Result<(), String> {
             config::VARIABLE
         )
     };
-    let file = File::options().create(true).append(true).open(path);
-    let file = file.map_err(|error| wrong(&error))?;
-    let high = rustix::io::fcntl_dupfd_cloexec(&file, 250).map_err(|error| wrong(&error))?;
     let level = config.log_level.as_deref().unwrap_or("info");
     let filter = tracing_subscriber::EnvFilter::try_new(level);
     let filter =
         filter.map_err(|error| format!("log-level {level:?}: {error}: write \"info\", say"))?;
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.map_err(|error| wrong(&error))?;
+    let high = rustix::io::fcntl_dupfd_cloexec(&file, 250).map_err(|error| wrong(&error))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

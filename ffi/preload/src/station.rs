@@ -93,6 +93,14 @@ impl Station {
         *lock(&self.since) = Instant::now();
     }
 
+    /// What has come before `at` need not wait for the tick.
+    pub(crate) fn publish(&self, at: Position) {
+        let published = self.mount.with(|timeline| timeline.edge());
+        if published.is_some_and(|edge| edge.epoch == at.epoch && edge.offset < at.offset) {
+            self.mount.flush();
+        }
+    }
+
     /// A source feeds it.
     pub(crate) fn is_live(&self) -> bool {
         self.live.load(Ordering::Acquire)
