@@ -8,13 +8,15 @@ use crate::proxy;
 
 /// The shared object's file.
 const FILE: &str = "libicecast_ext_preload.so";
+/// Its log, in Icecast's directory, unless its lines say otherwise.
+const LOG: &str = "log = \"{dir}/module.log\"\n";
 /// Another file, or `none`: then what would run with the module runs without it.
 const OVERRIDE: &str = "ICECAST_EXT_MODULE";
 
 /// That an Icecast is started with the module, and what the module is told.
 #[derive(Debug, Clone, Default)]
 pub struct Module {
-    /// Lines of its TOML file, where `{dir}` is Icecast's directory; it has none if this is empty.
+    /// Lines of its TOML file, where `{dir}` is Icecast's directory.
     pub config: String,
 }
 
@@ -33,12 +35,15 @@ impl Module {
     /// If the shared object is missing, or the file cannot be written.
     pub(crate) fn environment(&self, dir: &Path) -> Result<Vec<String>> {
         let mut out = vec![format!("LD_PRELOAD={}", shared_object()?.display())];
-        if !self.config.is_empty() {
-            let file = dir.join("module.toml");
-            let config = self.config.replace("{dir}", &dir.display().to_string());
-            std::fs::write(&file, config)?;
-            out.push(format!("ICECAST_EXT_CONFIG={}", file.display()));
-        }
+        let log = if self.config.contains("log = ") {
+            ""
+        } else {
+            LOG
+        };
+        let config = format!("{log}{}", self.config);
+        let file = dir.join("module.toml");
+        std::fs::write(&file, config.replace("{dir}", &dir.display().to_string()))?;
+        out.push(format!("ICECAST_EXT_CONFIG={}", file.display()));
         Ok(out)
     }
 }

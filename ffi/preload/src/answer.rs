@@ -117,7 +117,9 @@ pub(crate) fn send(client: &mut Client, module: &Module, bytes: &[u8]) -> Done {
     let asked = std::mem::take(&mut **asked);
     let gathering = Gathering::new(asked, head, lines, metaint);
     client.stage = Stage::Gathering(Box::new(gathering));
-    if !body.is_empty() {
+    if body.is_empty() {
+        module.wait(client.wire.fd, client.generation);
+    } else {
         crate::gather::send(client, module, &body)?;
     }
     Ok(bytes.len())

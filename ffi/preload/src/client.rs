@@ -28,7 +28,6 @@ pub(crate) struct Client {
 
 /// What it is at. A shadow is not in a box of its own: it is what thousands are at, for every send of the server's.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a client is in a box as a whole")]
 pub(crate) enum Stage {
     /// Its request's head comes in, and is not the server's yet.
     Reading(Reading),

@@ -103,6 +103,8 @@ impl Config {
     /// The loops.
     pub(crate) fn engine(&self) -> EngineConfig {
         EngineConfig {
+            // As Icecast, which does not read on.
+            half_closed: true,
             memory: self.memory.unwrap_or(0).saturating_mul(1 << 20),
             ..EngineConfig::default()
         }
@@ -119,6 +121,8 @@ impl Config {
             burst: self
                 .pick(path, |options| options.burst)
                 .unwrap_or(default.burst),
+            // Icecast sends what it has.
+            cut_frames: true,
             ..default
         }
     }
@@ -149,7 +153,7 @@ mod tests {
         assert_eq!(config.level("/a"), Level::Off);
         assert_eq!(config.level("/b"), Level::Ranges);
         let none = Config::parse("").unwrap();
-        assert_eq!(none.mount("/x"), MountConfig::default());
+        assert_eq!(none.mount("/x").window, MountConfig::default().window);
     }
 
     #[test]

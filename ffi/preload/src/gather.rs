@@ -2,6 +2,7 @@
 //! is forwarded as it is.
 
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -16,12 +17,16 @@ use crate::wire::Wire;
 /// An intro that an aware listener is given as its prelude is not longer: from then on it is forwarded, without an address.
 const MAX_INTRO: usize = 1 << 20;
 
+/// A stock listener of a stream in which nothing comes is sent its head after so long.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
+
 /// A listener whose place is not known yet.
 #[derive(Debug)]
 pub(crate) struct Gathering {
     pub(crate) asked: Asked,
     /// The server's head, as long as it has not been sent.
     pub(crate) head: Option<Vec<u8>>,
+    since: Instant,
     /// What it says of the stream.
     pub(crate) lines: Bytes,
     pub(crate) metaint: Option<NonZeroU32>,
@@ -47,6 +52,7 @@ impl Gathering {
         Self {
             asked,
             head: Some(head),
+            since: Instant::now(),
             lines,
             metaint,
             phase: metaint.map(Phase::new),
@@ -89,6 +95,23 @@ impl Gathering {
             }
         }
         Ok(true)
+    }
+
+    /// Time passes. True if that is worth another look.
+    pub(crate) fn wait(&mut self, wire: Wire) -> bool {
+        let nothing = self.heard.raw.is_empty() && self.raw.is_empty();
+        let stock = !self.asked.is_aware() && !self.asked.resumes() && !self.asked.head_only;
+        if self.head.is_none() || !nothing || !stock {
+            return false;
+        }
+        if self.since.elapsed() < PATIENCE {
+            return true;
+        }
+        // As the server has it: where the stream begins is not known.
+        self.forward();
+        // What is not taken now is owed.
+        let _ = self.pay(wire);
+        false
     }
 
     /// The server closes: what it has said goes out.

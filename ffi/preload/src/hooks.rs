@@ -61,8 +61,18 @@ fn with_client(fd: RawFd, body: impl FnOnce(&mut Client, &Module) -> Done) -> Op
     let slot = module.table.tracked(fd)?;
     let mut guard = slot.lock();
     let client = guard.as_mut()?;
-    let called = catch_unwind(AssertUnwindSafe(|| inside(|| body(client, module))));
-    let done = called.unwrap_or_else(|_| {
+    let done = guarded(client, |client| body(client, module));
+    if matches!(client.stage, Stage::Left) && !client.loop_has && client.wire.ssl.is_none() {
+        slot.forget(&mut guard);
+    }
+    Some(done)
+}
+
+/// No panic leaves this: the connection goes on as the server has it; or it ends, if a loop has begun what the server cannot go
+/// on with.
+fn guarded(client: &mut Client, body: impl FnOnce(&mut Client) -> Done) -> Done {
+    let called = catch_unwind(AssertUnwindSafe(|| inside(|| body(client))));
+    called.unwrap_or_else(|_| {
         INSIDE.set(false);
         let served = client.loop_has;
         tracing::error!(
@@ -70,18 +80,13 @@ fn with_client(fd: RawFd, body: impl FnOnce(&mut Client, &Module) -> Done) -> Op
             served,
             "a fault of ours: the connection goes on as the server has it, or ends"
         );
-        // What a loop has begun the server cannot go on with.
-        client.stage = if served { Stage::Over } else { Stage::Left };
-        Err(io::Error::from_raw_os_error(if served {
-            libc::EPIPE
-        } else {
-            libc::EAGAIN
-        }))
-    });
-    if matches!(client.stage, Stage::Left) && !client.loop_has && client.wire.ssl.is_none() {
-        slot.forget(&mut guard);
-    }
-    Some(done)
+        let (stage, errno) = match served {
+            true => (Stage::Over, libc::EPIPE),
+            false => (Stage::Left, libc::EAGAIN),
+        };
+        client.stage = stage;
+        Err(io::Error::from_raw_os_error(errno))
+    })
 }
 
 fn result(done: Done) -> isize {
@@ -417,4 +422,32 @@ pub(crate) unsafe extern "C" fn ogg_stream_flush(stream: *mut c_void, page: *mut
     };
     // SAFETY: the caller's arguments.
     made(unsafe { (functions.flush)(stream, page) }, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::Reading;
+    use crate::wire::Wire;
+
+    #[test]
+    fn a_panic_ends_within_and_leaves_the_connection_to_the_server_unless_a_loop_has_it() {
+        let mut client = Client {
+            wire: Wire { fd: -1, ssl: None },
+            peer: String::new(),
+            generation: 1,
+            loop_has: false,
+            closed: false,
+            stage: Stage::Reading(Reading::default()),
+        };
+        let fault = |_: &mut Client| -> Done { panic!("a fault") };
+        let again = guarded(&mut client, fault).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::WouldBlock);
+        assert!(matches!(client.stage, Stage::Left));
+        client.loop_has = true;
+        let ended = guarded(&mut client, fault).unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::BrokenPipe);
+        assert!(matches!(client.stage, Stage::Over));
+        assert!(!INSIDE.get(), "our own calls are over");
+    }
 }

@@ -17,6 +17,14 @@
 //! | `wire`, `tls` | the way to a client, plain or OpenSSL's |
 //! | `module`, `config` | what they share |
 
+#![cfg_attr(
+    test,
+    expect(
+        dead_code,
+        reason = "tests do not stand in front of libc, and call single rooms"
+    )
+)]
+
 mod addresses;
 mod answer;
 mod client;
@@ -24,6 +32,10 @@ mod config;
 mod gather;
 mod heard;
 #[expect(unsafe_code, reason = "stands in front of C functions")]
+#[cfg_attr(
+    test,
+    expect(non_snake_case, reason = "C names, which tests do not export")
+)]
 mod hooks;
 mod locate;
 mod module;

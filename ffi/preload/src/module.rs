@@ -52,7 +52,7 @@ pub(crate) struct Module {
     generations: AtomicU32,
     /// Whose answer has which session.
     sessions: Mutex<HashMap<Session, (RawFd, u32)>>,
-    /// Who waits for what is nearly there.
+    /// Who waits for what is nearly there, or for the first byte of a stream.
     waiting: Mutex<Vec<(RawFd, u32)>>,
     wake: Condvar,
 }
@@ -212,13 +212,24 @@ impl Module {
         let Some(slot) = self.table.tracked(fd) else {
             return;
         };
-        if let Some(client) = slot.lock().as_mut()
-            && client.generation == generation
-            && let Stage::Shadow(shadow) = &mut client.stage
-            && let Some(pending) = shadow.pending.take()
-        {
-            crate::hooks::inside(|| answer::settle(client, self, *pending));
-        }
+        let mut guard = slot.lock();
+        let Some(client) = guard.as_mut().filter(|one| one.generation == generation) else {
+            return;
+        };
+        crate::hooks::inside(|| match &mut client.stage {
+            Stage::Shadow(shadow) => {
+                if let Some(pending) = shadow.pending.take() {
+                    answer::settle(client, self, *pending);
+                }
+            }
+            Stage::Gathering(gathering) => {
+                let again = gathering.wait(client.wire);
+                if again {
+                    self.wait(fd, generation);
+                }
+            }
+            _ => {}
+        });
     }
 
     /// The server ends.

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use icecast_ext_core::answer::Answer;
-use icecast_ext_core::head::{MAX_HEAD, Method, Request, Target, Version};
+use icecast_ext_core::head::{Method, Request, Target, Version};
 use icecast_ext_core::wanted::Wanted;
 
 use crate::answer::Asked;
@@ -13,6 +13,8 @@ use crate::module::Module;
 use crate::source::Knocking;
 use crate::title::Retitling;
 
+/// What Icecast reads of a head: of a longer one nothing more is taken from it, so that it is refused as it always was.
+const MAX_HEAD: usize = 4095;
 /// How long a request waits until the server has closed the dead connection of its own client (R-SESS-3).
 const GHOST: Duration = Duration::from_secs(2);
 
@@ -34,8 +36,8 @@ pub(crate) fn receive(client: &mut Client, module: &Module, buffer: &mut [u8]) -
         return wire.recv(buffer);
     };
     while reading.next.is_none() {
-        let mut piece = [0; 4096];
-        let room = piece.len().min(buffer.len().max(1));
+        let mut piece = [0; MAX_HEAD];
+        let room = (MAX_HEAD - reading.held.len()).min(buffer.len()).max(1);
         let read = match wire.recv(&mut piece[..room]) {
             Ok(0) if reading.held.is_empty() => return Ok(0),
             Ok(0) => {

@@ -80,6 +80,10 @@ macro_rules! function {
     };
 }
 
+#[expect(
+    clippy::missing_transmute_annotations,
+    reason = "the field says the type"
+)]
 fn libc() -> Option<Libc> {
     Some(Libc {
         listen: function!(c"listen"),
@@ -91,6 +95,10 @@ fn libc() -> Option<Libc> {
     })
 }
 
+#[expect(
+    clippy::missing_transmute_annotations,
+    reason = "the field says the type"
+)]
 fn ssl() -> Option<Ssl> {
     Some(Ssl {
         set_fd: function!(c"SSL_set_fd"),
@@ -105,6 +113,10 @@ fn ssl() -> Option<Ssl> {
     })
 }
 
+#[expect(
+    clippy::missing_transmute_annotations,
+    reason = "the field says the type"
+)]
 fn ogg() -> Option<Ogg> {
     Some(Ogg {
         pageout: function!(c"ogg_stream_pageout"),

@@ -19,6 +19,8 @@ use crate::shadow;
 use crate::station::{Origin, Station};
 use crate::wire::Wire;
 
+/// Icecast queues what is no container in blocks of so many bytes, and sends nothing of one that is not full.
+const BLOCK: usize = 1400;
 /// No head of a source is longer.
 const MAX_HEAD: usize = 16 << 10;
 /// Ogg headers until it is known what is in them.
@@ -217,13 +219,13 @@ fn admit(client: &mut Client, module: &Module, len: usize) -> Option<Box<Source>
     let mut source = Source {
         station,
         blocks: told.blocks,
-        ogg: match told.format {
-            Format::Ogg => Ogg::Undecided(Vec::new()),
-            _ => Ogg::AsItComes,
+        how: match told.format {
+            Format::Ogg => How::Undecided(Vec::new()),
+            Format::Webm => How::AsItComes,
+            _ => How::Blocks(Vec::with_capacity(BLOCK)),
         },
-        addressed: !told.format.has_preludes(),
     };
-    source.take(body, None);
+    source.take(module, body, None);
     CURRENT.set(Some(client.wire.fd));
     Some(Box::new(source))
 }
@@ -244,16 +246,17 @@ pub(crate) struct Source {
     station: Arc<Station>,
     /// Of a relay whose upstream sends titles between the audio.
     blocks: Option<Phase>,
-    ogg: Ogg,
-    /// The server sends from the buffers that it reads into.
-    addressed: bool,
+    how: How,
 }
 
+/// How what comes in becomes what listeners get.
 #[derive(Debug)]
-enum Ogg {
-    /// What listeners get is what comes in.
+enum How {
+    /// Block by block; what has come of the next one.
+    Blocks(Vec<u8>),
+    /// As it comes.
     AsItComes,
-    /// What has come of the headers.
+    /// What has come of Ogg headers.
     Undecided(Vec<u8>),
     /// Listeners get the pages that the server makes of it.
     Rebuilt,
@@ -261,57 +264,58 @@ enum Ogg {
 
 impl Source {
     /// The server reads.
-    pub(crate) fn receive(&mut self, wire: Wire, _module: &Module, buffer: &mut [u8]) -> Done {
+    pub(crate) fn receive(&mut self, wire: Wire, module: &Module, buffer: &mut [u8]) -> Done {
         shadow::forget_seen();
         CURRENT.set(Some(wire.fd));
         let read = wire.recv(buffer)?;
         let address = buffer.as_ptr().addr();
-        self.take(&buffer[..read], Some(address));
+        self.take(module, &buffer[..read], Some(address));
         Ok(read)
     }
 
     /// Bytes that follow, and where the server has put them.
-    fn take(&mut self, bytes: &[u8], address: Option<usize>) {
+    fn take(&mut self, module: &Module, mut bytes: &[u8], mut address: Option<usize>) {
         let now = clock::now_ms();
-        let Self {
-            station,
-            blocks,
-            ogg,
-            addressed,
-        } = self;
-        let mut address = address.filter(|_| *addressed);
-        let mut append = |bytes: &[u8]| {
-            if bytes.is_empty() {
-                return;
+        let station = &self.station;
+        let append = |bytes: &[u8]| station.mount.append(bytes, Some(now));
+        match &mut self.how {
+            How::AsItComes => append(bytes),
+            How::Rebuilt => {}
+            How::Blocks(block) => {
+                while !bytes.is_empty() {
+                    let (here, rest) = bytes.split_at(bytes.len().min(BLOCK - block.len()));
+                    let begins = address.and_then(|address| address.checked_sub(block.len()));
+                    block.extend_from_slice(here);
+                    bytes = rest;
+                    if block.len() < BLOCK {
+                        break;
+                    }
+                    let block = std::mem::replace(block, Vec::with_capacity(BLOCK));
+                    if let Some((begins, at)) = begins.zip(station.mount.edge_with_pending()) {
+                        module.stations.addresses.read(begins, station, at);
+                    }
+                    // The server reads no block but into its own buffer.
+                    address = None;
+                    match &mut self.blocks {
+                        None => append(&block),
+                        Some(blocks) => blocks.feed(&block, |part| match part {
+                            Part::Audio(audio, _) => append(audio),
+                            Part::Title(text) => station.retitle(text.into()),
+                        }),
+                    }
+                }
             }
-            if let Some(address) = address.take()
-                && let Some(at) = station.mount.edge_with_pending()
-                && let Some(module) = crate::module::get()
-            {
-                module.stations.addresses.read(address, station, at);
-            }
-            station.mount.append(bytes, Some(now));
-        };
-        match (ogg, blocks) {
-            (Ogg::Rebuilt, _) => {}
-            (Ogg::AsItComes, None) => append(bytes),
-            (Ogg::AsItComes, Some(blocks)) => blocks.feed(bytes, |part| match part {
-                Part::Audio(audio, _) => append(audio),
-                Part::Title(text) => station.retitle(text.into()),
-            }),
-            (ogg @ Ogg::Undecided(_), _) => {
-                let Ogg::Undecided(headers) = ogg else { return };
+            How::Undecided(headers) => {
                 headers.extend_from_slice(bytes);
                 let rebuilt = match is_vorbis_alone(headers) {
                     None if headers.len() < MAX_HEADERS => return,
                     decided => decided.unwrap_or(false) && crate::real::real().ogg.is_some(),
                 };
-                let headers = std::mem::take(headers);
                 if rebuilt {
-                    *ogg = Ogg::Rebuilt;
+                    self.how = How::Rebuilt;
                 } else {
-                    *ogg = Ogg::AsItComes;
-                    append(&headers);
+                    append(headers);
+                    self.how = How::AsItComes;
                 }
             }
         }
@@ -319,7 +323,7 @@ impl Source {
 
     /// A page that the server has made.
     pub(crate) fn page(&self, header: &[u8], body: &[u8]) {
-        if matches!(self.ogg, Ogg::Rebuilt) {
+        if matches!(self.how, How::Rebuilt) {
             let now = clock::now_ms();
             self.station
                 .mount

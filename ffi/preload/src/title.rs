@@ -40,6 +40,17 @@ impl Retitling {
         if value("mode")? != b"updinfo" {
             return None;
         }
+        let mount = match by_mount {
+            true => Some(String::from_utf8(value("mount")?).ok()?),
+            false => None,
+        };
+        // Icecast's default for blocks is ISO 8859-1, and it takes what does not say otherwise as it is. What it makes of the rest
+        // it will show.
+        let value = |name: &str| match value("charset") {
+            Some(charset) if charset.eq_ignore_ascii_case(b"utf-8") => latin(value(name)?),
+            Some(charset) if !charset.eq_ignore_ascii_case(b"iso8859-1") => None,
+            _ => value(name),
+        };
         let title = match (value("song"), value("artist"), value("title")) {
             (Some(song), ..) => song,
             (None, Some(artist), Some(title)) => [&artist[..], b" - ", &title].concat(),
@@ -50,16 +61,18 @@ impl Retitling {
         if let Some(url) = value("url") {
             text.extend_from_slice(&[b"StreamUrl='", &url[..], b"';"].concat());
         }
-        let mount = match by_mount {
-            true => Some(String::from_utf8(value("mount")?).ok()?),
-            false => None,
-        };
         Some(Self {
             mount,
             text: text.into(),
             answer: Vec::new(),
         })
     }
+}
+
+/// UTF-8 as ISO 8859-1; `None` if it has more characters than that.
+fn latin(text: Vec<u8>) -> Option<Vec<u8>> {
+    let text = String::from_utf8(text).ok()?;
+    text.chars().map(|char| u8::try_from(char).ok()).collect()
 }
 
 /// The server answers.
@@ -121,6 +134,10 @@ mod tests {
         assert_eq!(&both.text[..], b"StreamTitle='A - B';StreamUrl='u';");
         let old = of("/admin.cgi?mode=updinfo&pass=p&song=x").unwrap();
         assert_eq!(old.mount, None);
+        let utf8 = of("/admin/metadata?mount=/a&mode=updinfo&song=%c3%a9&charset=utf-8");
+        assert_eq!(&utf8.unwrap().text[..], b"StreamTitle='\xe9';");
+        assert!(of("/admin/metadata?mount=/a&mode=updinfo&song=%e2%82%ac&charset=UTF-8").is_none());
+        assert!(of("/admin/metadata?mount=/a&mode=updinfo&song=x&charset=KOI8-R").is_none());
         assert!(of("/admin/metadata?mount=/a&mode=other&song=x").is_none());
         assert!(of("/admin/stats").is_none());
     }

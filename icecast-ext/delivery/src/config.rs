@@ -15,6 +15,9 @@ pub struct EngineConfig {
     pub stuck: Duration,
     /// At most about so many bytes for one listener before the next has its turn.
     pub turn: usize,
+    /// Whoever says that it has nothing more to say is sent to all the same. Else a FIN means that it has hung up: no player
+    /// closes one half.
+    pub half_closed: bool,
     /// How long a response's end waits for the peer's FIN, and [`crate::Engine::part`] for a listener that gets nothing more.
     pub linger: Duration,
     /// The kernel holds four ticks of audio unsent, and at least so many bytes.
@@ -30,6 +33,7 @@ impl Default for EngineConfig {
             loops: 0,
             stuck: Duration::from_secs(15),
             turn: 256 << 10,
+            half_closed: false,
             linger: Duration::from_secs(2),
             send_buffer: 64 << 10,
             memory: 0,
@@ -48,6 +52,8 @@ pub struct MountConfig {
     pub cap: u64,
     /// Bytes before the edge at which a live join starts.
     pub burst: u64,
+    /// Publishes what has come of an MPEG or ADTS frame, too: for whoever must not be behind another sender.
+    pub cut_frames: bool,
 }
 
 impl Default for MountConfig {
@@ -57,6 +63,7 @@ impl Default for MountConfig {
             window: Duration::from_secs(120),
             cap: 64 << 20,
             burst: 65_536,
+            cut_frames: false,
         }
     }
 }

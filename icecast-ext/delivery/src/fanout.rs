@@ -283,7 +283,9 @@ impl Fanout {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             match listener.socket.discard() {
                 Peer::There => {}
-                Peer::Gone => return self.end(key, Reason::PeerClosed),
+                Peer::Finished
+                    if self.shared.config.half_closed && listener.state != State::Lingering => {}
+                Peer::Finished | Peer::Gone => return self.end(key, Reason::PeerClosed),
                 Peer::Silent => return self.end(key, Reason::Stuck),
             }
         }

@@ -224,7 +224,8 @@ impl Mount {
     fn publish_locked(&self, writing: &mut Option<Writing>) -> bool {
         self.tick.fetch_add(1, Ordering::Relaxed);
         self.nudged.store(false, Ordering::Relaxed);
-        let Some(batch) = writing.as_mut().and_then(Writing::take) else {
+        let cut = self.config().cut_frames;
+        let Some(batch) = writing.as_mut().and_then(|writing| writing.take(cut)) else {
             return false;
         };
         self.tally.add(Passed {

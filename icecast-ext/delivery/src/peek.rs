@@ -5,7 +5,7 @@ use icecast_ext_core::address::Position;
 use crate::mount::{Mount, lock};
 
 impl Mount {
-    /// True if the bytes from `at` on, of the current run, are these, as far as it has them: at least one.
+    /// True if the bytes from `at` on, of the current run, are these, and all of them have come.
     #[must_use]
     pub fn holds(&self, at: Position, bytes: &[u8]) -> bool {
         let writing = lock(&self.writing);
@@ -18,7 +18,7 @@ impl Mount {
             let held = usize::try_from(skip)
                 .ok()
                 .and_then(|skip| pending.get(skip..));
-            return held.is_some_and(|held| is_start(held, bytes));
+            return held.is_some_and(|held| held.starts_with(bytes));
         }
         let buffer = self.read();
         let Some(run) = buffer.timeline.runs().next_back() else {
@@ -36,7 +36,7 @@ impl Mount {
             };
             left = rest;
         }
-        got > 0 && (left.is_empty() || is_start(pending, left))
+        got > 0 && pending.starts_with(left)
     }
 
     /// The last `max` bytes of the current run, and where they begin. `None` between runs.
@@ -52,12 +52,6 @@ impl Mount {
         let at = next.offset.saturating_sub(tail.len() as u64);
         Some((Position::new(next.epoch, at), tail))
     }
-}
-
-/// One of them is the start of the other, and neither is empty.
-fn is_start(a: &[u8], b: &[u8]) -> bool {
-    let len = a.len().min(b.len());
-    len > 0 && a[..len] == b[..len]
 }
 
 #[cfg(test)]
@@ -88,7 +82,8 @@ mod tests {
         mount.append(b"abcdef", None);
         assert!(mount.holds(at(3), b"345"));
         assert!(mount.holds(at(8), b"89ab"));
-        assert!(mount.holds(at(12), b"cdefgh"), "as far as it has them");
+        assert!(mount.holds(at(12), b"cdef"));
+        assert!(!mount.holds(at(12), b"cdefgh"), "not all have come");
         assert!(!mount.holds(at(3), b"346"));
         assert!(!mount.holds(at(8), b"89ax"));
         assert!(!mount.holds(at(16), b"g"));

@@ -61,7 +61,9 @@ pub(crate) struct Sent {
 pub(crate) enum Peer {
     /// Connected, as far as the kernel knows.
     There,
-    /// It closed, or reset, or broke TLS.
+    /// Its FIN has come.
+    Finished,
+    /// It closed TLS, or reset, or broke either.
     Gone,
     /// It acknowledged nothing for too long.
     Silent,
@@ -131,7 +133,7 @@ impl Socket {
         tls.send(&self.stream, pieces)
     }
 
-    /// Reads and forgets what the peer said, up to a bound. A FIN means that it has hung up: no player closes one half.
+    /// Reads and forgets what the peer said, up to a bound.
     pub(crate) fn discard(&mut self) -> Peer {
         if let Some(tls) = &mut self.tls {
             return tls.discard(&self.stream);
@@ -139,7 +141,7 @@ impl Socket {
         let mut scrap = [0; 4096];
         for _ in 0..16 {
             match raw_receive(&self.stream, &mut scrap) {
-                Ok(0) => return Peer::Gone,
+                Ok(0) => return Peer::Finished,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Peer::There,
                 Err(error) => return Peer::from(&error),

@@ -64,6 +64,7 @@ const MAX_RETOLD: u64 = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Writing {
     pub(crate) epoch: Epoch,
+    format: Format,
     tracker: Tracker,
     /// The published edge: the offset of `bytes[0]`.
     edge: Offset,
@@ -88,6 +89,7 @@ impl Writing {
     ) -> Self {
         Self {
             epoch,
+            format,
             tracker: Tracker::new(format, edge, prelude),
             edge,
             bytes: Vec::new(),
@@ -208,10 +210,15 @@ impl Writing {
         self.events.push_back(event);
     }
 
-    /// Takes what is whole; `None` if nothing is.
-    pub(crate) fn take(&mut self) -> Option<Batch> {
-        let whole = self.tracker.whole().since(self.edge)?;
-        let len = usize::try_from(whole).ok()?.min(self.bytes.len());
+    /// Takes what is whole, or of frames all (`cut`); `None` if nothing is.
+    pub(crate) fn take(&mut self, cut: bool) -> Option<Batch> {
+        let len = match self.format {
+            Format::Mpeg | Format::Adts if cut => self.bytes.len(),
+            _ => {
+                let whole = self.tracker.whole().since(self.edge)?;
+                usize::try_from(whole).ok()?.min(self.bytes.len())
+            }
+        };
         if len == 0 {
             return None;
         }
@@ -276,15 +283,18 @@ mod tests {
         let mut w = writing();
         w.append(b"abc", Some(10));
         w.append(b"def", Some(20));
-        let batch = w.take().unwrap();
+        let batch = w.take(false).unwrap();
         assert_eq!(
             (batch.at, batch.ms, &batch.bytes[..]),
             (offset(100), 10, &b"abcdef"[..])
         );
         assert_eq!(batch.events, [Event::Time(offset(100), 10)]);
-        assert_eq!(w.take(), None);
+        assert_eq!(w.take(false), None);
         w.append(b"g", Some(30));
-        assert_eq!(w.take().unwrap().events, [Event::Time(offset(106), 30)]);
+        assert_eq!(
+            w.take(false).unwrap().events,
+            [Event::Time(offset(106), 30)]
+        );
     }
 
     #[test]
@@ -293,13 +303,13 @@ mod tests {
         w.append(b"abc", None);
         w.event(Event::Time(offset(103), 40));
         w.append(b"def", None);
-        let batch = w.take().unwrap();
+        let batch = w.take(false).unwrap();
         assert_eq!(
             (batch.ms, batch.events),
             (5, vec![Event::Time(offset(103), 40)])
         );
         w.append(b"g", None);
-        assert_eq!(w.take().unwrap().ms, 40);
+        assert_eq!(w.take(false).unwrap().ms, 40);
     }
 
     #[test]
@@ -310,13 +320,13 @@ mod tests {
         w.event(Event::Title(offset(103), "two".into()));
         w.event(Event::Title(offset(7), "late".into()));
         assert_eq!(
-            w.take().unwrap().events,
+            w.take(false).unwrap().events,
             [Event::Title(offset(7), "late".into())]
         );
-        assert_eq!(w.take(), None);
+        assert_eq!(w.take(false), None);
         w.append(b"d", None);
         assert_eq!(
-            w.take().unwrap().events,
+            w.take(false).unwrap().events,
             [Event::Title(offset(103), "two".into())]
         );
     }
