@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::answer::Asked;
+use crate::asked::Asked;
 use crate::gather::Gathering;
 use crate::module::Module;
 use crate::reading::Reading;
@@ -87,7 +87,7 @@ impl Client {
         match &mut self.stage {
             Stage::Shadow(_) => crate::shadow::send(self, module, bytes),
             Stage::Gathering(_) => crate::gather::send(self, module, bytes),
-            Stage::Asked(_) => crate::answer::send(self, module, bytes),
+            Stage::Asked(_) => crate::asked::send(self, module, bytes),
             Stage::Parting(_) => crate::shadow::after_parting(self, bytes),
             Stage::Retitling(_) => crate::title::send(self, module, bytes),
             Stage::Knocking(_) => crate::source::answered(self, module, bytes),

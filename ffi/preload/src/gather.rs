@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::answer::{self, Asked};
+use crate::answer;
+use crate::asked::Asked;
 use crate::client::{Client, Done, Stage, later};
 use crate::heard::Heard;
 use crate::locate::{self, Verdict};
 use crate::module::Module;
 use crate::phase::Phase;
 use crate::wire::Wire;
-
-/// An intro that an aware listener is given as its prelude is not longer: from then on it is forwarded, without an address.
-const MAX_INTRO: usize = 1 << 20;
 
 /// A stock listener of a stream in which nothing comes is sent its head after so long.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
@@ -32,10 +30,6 @@ pub(crate) struct Gathering {
     pub(crate) metaint: Option<NonZeroU32>,
     pub(crate) phase: Option<Phase>,
     pub(crate) heard: Heard,
-    /// Of an aware listener: what came before the stream.
-    pub(crate) intro: Vec<u8>,
-    /// The same as it came.
-    raw: Vec<u8>,
     /// Forwarded, and not taken yet.
     owed: Vec<u8>,
     /// It may still become a listener.
@@ -57,8 +51,6 @@ impl Gathering {
             metaint,
             phase: metaint.map(Phase::new),
             heard: Heard::default(),
-            intro: Vec::new(),
-            raw: Vec::new(),
             owed: Vec::new(),
             watches: true,
         }
@@ -78,8 +70,6 @@ impl Gathering {
         if let Some(head) = self.head.take() {
             self.owed.extend_from_slice(&head);
         }
-        self.intro = Vec::new();
-        self.owed.append(&mut self.raw);
         self.owed.append(&mut self.heard.raw);
         self.heard = Heard::default();
     }
@@ -99,7 +89,7 @@ impl Gathering {
 
     /// Time passes. True if that is worth another look.
     pub(crate) fn wait(&mut self, wire: Wire) -> bool {
-        let nothing = self.heard.raw.is_empty() && self.raw.is_empty();
+        let nothing = self.heard.raw.is_empty();
         let stock = !self.asked.is_aware() && !self.asked.resumes() && !self.asked.head_only;
         if self.head.is_none() || !nothing || !stock {
             return false;
@@ -155,19 +145,12 @@ pub(crate) fn send(client: &mut Client, module: &Module, bytes: &[u8]) -> Done {
                 answer::begin(client, module, *gathering, found);
             }
         }
-        Verdict::Unknown if gathering.head.is_some() && gathering.asked.resumes() => {
-            // An intro is heard once.
-            gathering.heard = Heard::default();
-        }
         Verdict::Unknown
             if gathering.head.is_some()
-                && gathering.asked.is_aware()
-                && gathering.intro.len() + gathering.heard.audio.len() <= MAX_INTRO =>
+                && (gathering.asked.is_aware() || gathering.asked.resumes()) =>
         {
-            let heard = std::mem::take(&mut gathering.heard);
-            gathering.intro.extend_from_slice(&heard.audio);
-            // Should it be too long after all.
-            gathering.raw.extend_from_slice(&heard.raw);
+            // An intro has no address: whoever counts does not hear it.
+            gathering.heard = Heard::default();
         }
         Verdict::Unknown => {
             gathering.forward();

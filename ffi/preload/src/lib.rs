@@ -11,7 +11,7 @@
 //! | `reading` | a request's head on its way in |
 //! | `source`, `title` | sources, their bytes, their titles |
 //! | `station`, `addresses` | streams, and where the server's memory has their bytes |
-//! | `answer` | the server's yes, and our answer |
+//! | `asked`, `answer`, `serve` | the server's yes, where we start, and our answer |
 //! | `gather`, `heard`, `locate`, `phase` | where what the server sends stands in a stream |
 //! | `shadow` | a listener that a loop sends to, and the oracle |
 //! | `wire`, `tls` | the way to a client, plain or OpenSSL's |
@@ -27,6 +27,7 @@
 
 mod addresses;
 mod answer;
+mod asked;
 mod client;
 mod config;
 mod gather;
@@ -43,6 +44,7 @@ mod phase;
 mod reading;
 #[expect(unsafe_code, reason = "looks C functions up")]
 mod real;
+mod serve;
 mod shadow;
 mod source;
 #[expect(unsafe_code, reason = "runs before the server, and asks libc")]

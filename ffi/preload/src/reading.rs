@@ -7,7 +7,7 @@ use icecast_ext_core::answer::Answer;
 use icecast_ext_core::head::{Method, Request, Target, Version};
 use icecast_ext_core::wanted::Wanted;
 
-use crate::answer::Asked;
+use crate::asked::Asked;
 use crate::client::{Client, Done, Stage, later};
 use crate::module::Module;
 use crate::source::Knocking;

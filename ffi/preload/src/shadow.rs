@@ -188,7 +188,6 @@ impl Shadow {
             prelude,
         } = found;
         tracing::info!(from = %self.at, to = %at, "the server moves a listener");
-        station.entered(self.at.epoch, at);
         self.station.publish(self.at);
         station.publish(at);
         if self.served {

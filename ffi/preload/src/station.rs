@@ -48,8 +48,6 @@ pub(crate) struct Station {
     pub(crate) anchors: Mutex<Anchors>,
     /// The place and the text of the last title.
     titled: Mutex<Option<(Position, Bytes)>>,
-    /// Where listeners of other streams were last moved to here, by the stream that they came from.
-    entries: Mutex<HashMap<Epoch, Position>>,
     live: AtomicBool,
     /// What is held was read from a journal, and nothing has come since.
     recalled: AtomicBool,
@@ -63,7 +61,6 @@ impl Station {
             mount,
             anchors: Mutex::default(),
             titled: Mutex::default(),
-            entries: Mutex::default(),
             live: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),
             since: Mutex::new(Instant::now()),
@@ -144,19 +141,6 @@ impl Station {
             *titled = Some((at, text.clone()));
             self.mount.title(Some(at.offset), text);
         }
-    }
-
-    /// Listeners of a stream of `epoch` go on here, the first of them at `at`.
-    pub(crate) fn entered(&self, epoch: Epoch, at: Position) {
-        let mut entries = lock(&self.entries);
-        let held = |at: &Position| self.mount.with(|timeline| timeline.knows(at.epoch));
-        entries.retain(|_, at| held(at));
-        entries.entry(epoch).or_insert(at);
-    }
-
-    /// Where listeners of a stream of `epoch` came in.
-    pub(crate) fn entry(&self, epoch: Epoch) -> Option<Position> {
-        lock(&self.entries).get(&epoch).copied()
     }
 }
 
