@@ -49,6 +49,9 @@ impl Icecast {
     /// # Errors
     /// If it does not answer within 10 s.
     pub async fn with(setup: Setup) -> Result<Self> {
+        if setup.module.is_some() {
+            module::shared_object()?;
+        }
         // Somebody may take the port between our look and its bind: then it ends at once, and another port is tried.
         let mut failed = None;
         for _ in 0..5 {
@@ -200,10 +203,9 @@ impl Icecast {
         if self.setup.module.is_some() {
             module::is_loaded(id)?;
         }
+        // It goes on with those that it has got.
         ensure!(
-            !self
-                .read("error.log")
-                .contains("Could not create listener socket"),
+            !self.output().contains("Could not create listener socket"),
             "a port is taken"
         );
         Ok(())
@@ -270,11 +272,13 @@ impl Icecast {
 
 impl Drop for Icecast {
     fn drop(&mut self) {
+        let runs = self.runs();
         self.kill();
         if std::thread::panicking() {
             let log = self.read("error.log");
             let lines: Vec<_> = log.lines().collect();
-            eprintln!("--- icecast at {}, its last lines:", self.addr);
+            let state = if runs { "running" } else { "not running" };
+            eprintln!("--- icecast at {}, {state}, its last lines:", self.addr);
             for line in &lines[lines.len().saturating_sub(40)..] {
                 eprintln!("    {line}");
             }
