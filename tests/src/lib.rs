@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`encoder`] | ffmpeg as a source: six formats, content that never repeats, what was sent kept in a file |
 //! | [`source`] | sources of our own: PUT, chunked PUT, SOURCE, at a given rate |
+//! | [`marked`] | streams in which each byte says where it stands |
 //! | [`studio`] | ezstream and liquidsoap |
 //! | [`icecast`] | a stock Icecast 2.4.4 of its own, killed and restarted on the same port |
 //! | [`module`] | the module that such an Icecast is started with |
@@ -49,6 +50,7 @@ pub mod http;
 pub mod icecast;
 pub mod icy;
 pub mod manager;
+pub mod marked;
 pub mod metadata;
 pub mod module;
 pub mod player;
