@@ -92,6 +92,12 @@ impl Hooks {
         )
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     fn rules(&self, change: impl FnOnce(&mut Rules)) {
         change(&mut self.state.rules.lock().expect("no panic while held"));
     }

@@ -74,12 +74,19 @@ impl Source {
         kind: &str,
         password: &str,
     ) -> Result<Self> {
+        let head = method.head(addr, mount, kind, password);
+        Self::raw(addr, method, head.as_bytes()).await
+    }
+
+    /// Opens a source with a head of raw bytes, which is one of this method.
+    ///
+    /// # Errors
+    /// If no answer comes within 10 s.
+    pub async fn raw(addr: SocketAddr, method: Method, head: &[u8]) -> Result<Self> {
         let socket = TcpStream::connect(addr).await?;
         socket.set_nodelay(true)?;
         let (mut reader, mut writer) = socket.into_split();
-        writer
-            .write_all(method.head(addr, mount, kind, password).as_bytes())
-            .await?;
+        writer.write_all(head).await?;
         let (head, early) = tokio::time::timeout(Duration::from_secs(10), read_head(&mut reader))
             .await
             .context("no answer to the source")??;
