@@ -92,6 +92,8 @@ fn prepare() -> Result<Config, String> {
     let config = match std::env::var_os(config::VARIABLE) {
         None => Config::default(),
         Some(path) => {
+            // SAFETY: the server has no other thread before its `main`. Its scripts are not to know.
+            unsafe { std::env::remove_var(config::VARIABLE) };
             let path = Path::new(&path);
             let text = std::fs::read_to_string(path);
             let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
