@@ -58,9 +58,13 @@ impl Config {
     /// Reads the file's text.
     ///
     /// # Errors
-    /// What is wrong, with its line, and what would be right.
+    /// What is wrong, with its line, and what would be right: in one line, for a log.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            format!("line {line}: {}", error.message().replace('\n', ", "))
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -159,7 +163,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_what_would_be_right() {
         let wrong = |text: &str| Config::parse(text).unwrap_err();
-        assert!(wrong("windw = 3").contains("windw"));
+        assert!(wrong("\nwindw = 3").starts_with("line 2: unknown field `windw`"));
+        assert_eq!(wrong("window = \n").lines().count(), 1);
         assert!(wrong("window = 0").contains("1 to 86400"));
         assert!(wrong("[mounts.x]\nwindow = 3").contains("slash"));
         assert!(wrong("delivery-tick = 5").contains("10 to 5000"));
