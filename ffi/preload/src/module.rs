@@ -83,10 +83,11 @@ impl Module {
             waiting: Mutex::default(),
             wake: Condvar::new(),
         };
-        let module = MODULE.get_or_init(|| module);
+        // Whatever can fail comes before there is a module.
         let keeper = std::thread::Builder::new().name("keeper".to_owned());
-        keeper.spawn(|| module.keep()).map_err(Error::Loop)?;
-        Ok(module)
+        let keeper = keeper.spawn(|| MODULE.wait().keep());
+        keeper.map_err(Error::Loop)?;
+        Ok(MODULE.get_or_init(|| module))
     }
 
     /// The stream of a source.
