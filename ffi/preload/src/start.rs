@@ -1,7 +1,10 @@
 //! Whether we take part, and from when on. Whatever speaks against it is one line in the log, and the server runs as stock.
 
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::IntoRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -16,6 +19,8 @@ use crate::real::real;
 const LOG: &str = "/var/log/icecast2/icecast-ext.log";
 /// What the servers that we know say of themselves.
 const KNOWN: &[u8] = b"Icecast 2.4.";
+/// The server's own files are below.
+const HIGH: i32 = 250;
 /// No server's program is larger.
 const MAX_PROGRAM: u64 = 64 << 20;
 
@@ -68,10 +73,14 @@ fn aside(why: &str) {
         why,
         "icecast-ext stands aside: the server runs as if it were not loaded"
     );
-    if !tracing::enabled!(tracing::Level::WARN) {
-        // Before `main` these are still what the server was started with.
-        eprintln!("icecast-ext stands aside: {why}");
+    if !tracing::dispatcher::has_been_set() {
+        say(&format!("icecast-ext stands aside: {why}"));
     }
+}
+
+/// Before `main` standard error is still what the server was started with; it need not take anything.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 extern "C" fn in_child() {
@@ -81,6 +90,8 @@ extern "C" fn in_child() {
 }
 
 fn prepare() -> Result<Config, String> {
+    // A program that only starts the server passes everything on to it.
+    is_known()?;
     leave_children_alone();
     if !is_first() {
         return Err("another module of its kind is loaded already".to_owned());
@@ -88,7 +99,6 @@ fn prepare() -> Result<Config, String> {
     if real().libc.is_none() {
         return Err("libc lacks a function that is needed".to_owned());
     }
-    is_known()?;
     let config = match std::env::var_os(config::VARIABLE) {
         None => Config::default(),
         Some(path) => {
@@ -101,25 +111,27 @@ fn prepare() -> Result<Config, String> {
             config.map_err(|error| format!("{}: {error}", path.display()))?
         }
     };
-    let logged = log_to(config.log.as_deref().unwrap_or(Path::new(LOG)), &config);
-    match logged {
+    let limit = getrlimit(Resource::Nofile);
+    let path = config.log.as_deref().unwrap_or(Path::new(LOG));
+    match log_to(path, &config, limit.current) {
         Err(why) if config.log.is_some() => return Err(why),
-        Err(why) => eprintln!("icecast-ext has no log: {why}"),
+        Err(why) => say(&format!("icecast-ext has no log: {why}")),
         Ok(()) => {}
     }
-    raise_descriptors();
+    raise_descriptors(&limit);
     Ok(config)
 }
 
 /// Scripts that the server starts run without us.
 fn leave_children_alone() {
-    const OURS: &str = "libicecast_ext_preload";
     let Ok(all) = std::env::var("LD_PRELOAD") else {
         return;
     };
+    let ours = own_name();
+    let name = |path: &str| Path::new(path).file_name().map(OsStr::to_owned);
     let others: Vec<&str> = all
         .split([':', ' '])
-        .filter(|path| !path.is_empty() && !path.contains(OURS))
+        .filter(|path| name(path).is_some_and(|name| Some(name) != ours))
         .collect();
     // SAFETY: the server has no other thread before its `main`.
     unsafe {
@@ -129,6 +141,21 @@ fn leave_children_alone() {
             std::env::set_var("LD_PRELOAD", others.join(":"));
         }
     }
+}
+
+/// Our file's name.
+fn own_name() -> Option<OsString> {
+    // SAFETY: all of it may be zero, and dladdr fills it with what stays as long as we are loaded.
+    let name = unsafe {
+        let mut object: libc::Dl_info = std::mem::zeroed();
+        let inside: *const OnceLock<Mutex<Option<Config>>> = &raw const READY;
+        if libc::dladdr(inside.cast(), &raw mut object) == 0 || object.dli_fname.is_null() {
+            return None;
+        }
+        CStr::from_ptr(object.dli_fname)
+    };
+    let path = Path::new(OsStr::from_bytes(name.to_bytes()));
+    Some(path.file_name()?.to_owned())
 }
 
 /// A name that one process has once, and loses when it ends.
@@ -170,8 +197,9 @@ fn is_known() -> Result<(), String> {
     ))
 }
 
-/// Opened now: later the server may be in a jail, and somebody else. Kept where descriptors of the server's do not come.
-fn log_to(path: &Path, config: &Config) -> Result<(), String> {
+/// Opened now: later the server may be in a jail, and somebody else. Kept where descriptors of the server's do not come, if it may
+/// have so many.
+fn log_to(path: &Path, config: &Config, most: Option<u64>) -> Result<(), String> {
     let wrong = |error: &dyn std::fmt::Display| {
         format!(
             "{}: {error}: name a file that can be written, as log = \"/var/log/icecast-ext.log\" in the file that {} names",
@@ -179,13 +207,16 @@ fn log_to(path: &Path, config: &Config) -> Result<(), String> {
             config::VARIABLE
         )
     };
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.map_err(|error| wrong(&error))?;
+    let high = most.map_or(HIGH, |most| {
+        HIGH.min(i32::try_from(most / 2).unwrap_or(HIGH))
+    });
+    let high = rustix::io::fcntl_dupfd_cloexec(&file, high).map_err(|error| wrong(&error))?;
     let level = config.log_level.as_deref().unwrap_or("info");
     let filter = tracing_subscriber::EnvFilter::try_new(level);
     let filter =
         filter.map_err(|error| format!("log-level {level:?}: {error}: write \"info\", say"))?;
-    let file = File::options().create(true).append(true).open(path);
-    let file = file.map_err(|error| wrong(&error))?;
-    let high = rustix::io::fcntl_dupfd_cloexec(&file, 250).map_err(|error| wrong(&error))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
@@ -194,12 +225,11 @@ fn log_to(path: &Path, config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn raise_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
+fn raise_descriptors(limit: &Rlimit) {
     if limit.current < limit.maximum {
         let raised = Rlimit {
             current: limit.maximum,
-            ..limit
+            ..*limit
         };
         match setrlimit(Resource::Nofile, raised) {
             Ok(()) => tracing::info!(from = limit.current, to = limit.maximum, "open files"),
