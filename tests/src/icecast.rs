@@ -213,9 +213,15 @@ impl Icecast {
 
     fn launch(&self) -> Result<Child> {
         let mut args = vec!["/usr/bin/env".to_owned()];
+        let mut preload = Vec::new();
         if let Some(module) = &self.setup.module {
             args.extend(module.environment(self.scratch.path())?);
+            preload.push(module::shared_object()?);
         }
+        preload.extend_from_slice(&self.setup.preload);
+        args.extend(module::preload(&preload));
+        args.extend_from_slice(&self.setup.environment);
+        args.extend_from_slice(&self.setup.through);
         let config = self.scratch.file("icecast.xml").display().to_string();
         args.extend(["/usr/bin/icecast2".to_owned(), "-c".to_owned(), config]);
         // It refuses to run as root, but not to start.

@@ -10,6 +10,7 @@
 //! | [`studio`] | ezstream and liquidsoap |
 //! | [`icecast`] | a stock Icecast 2.4.4 of its own, killed and restarted on the same port |
 //! | [`module`] | the module that such an Icecast is started with |
+//! | [`faults`] | system calls of it that fail when a test says so |
 //! | [`hooks`] | the server that Icecast's URL authentication asks |
 //! | [`metadata`] | titles through `/admin/metadata` |
 //! | [`upstream`] | a server that says exactly what a test wants it to say |
@@ -43,6 +44,7 @@ pub mod debian;
 pub mod disk;
 pub mod ears;
 pub mod encoder;
+pub mod faults;
 pub mod feed;
 pub mod heard;
 pub mod hooks;

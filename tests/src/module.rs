@@ -29,12 +29,11 @@ impl Module {
             .then(Self::default)
     }
 
-    /// `NAME=value` of everything that Icecast's environment gets.
+    /// `NAME=value` of what it is told.
     ///
     /// # Errors
-    /// If the shared object is missing, or the file cannot be written.
-    pub(crate) fn environment(&self, dir: &Path) -> Result<Vec<String>> {
-        let mut out = vec![format!("LD_PRELOAD={}", shared_object()?.display())];
+    /// If the file cannot be written.
+    pub(crate) fn environment(&self, dir: &Path) -> Result<String> {
         let log = if self.config.contains("log = ") {
             ""
         } else {
@@ -43,9 +42,18 @@ impl Module {
         let config = format!("{log}{}", self.config);
         let file = dir.join("module.toml");
         std::fs::write(&file, config.replace("{dir}", &dir.display().to_string()))?;
-        out.push(format!("ICECAST_EXT_CONFIG={}", file.display()));
-        Ok(out)
+        Ok(format!("ICECAST_EXT_CONFIG={}", file.display()))
     }
+}
+
+/// `NAME=value` that loads these objects; nothing if there are none.
+#[must_use]
+pub fn preload(objects: &[PathBuf]) -> Option<String> {
+    let paths: Vec<_> = objects
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    (!paths.is_empty()).then(|| format!("LD_PRELOAD={}", paths.join(":")))
 }
 
 /// The shared object: beside the binary, unless the environment names another.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::PASSWORD;
 use crate::module::Module;
@@ -28,6 +28,12 @@ pub struct Setup {
     pub more: String,
     /// Whether it is started with the module.
     pub module: Option<Module>,
+    /// Objects that are preloaded after it.
+    pub preload: Vec<PathBuf>,
+    /// Further `NAME=value`, for its environment.
+    pub environment: Vec<String>,
+    /// A program and its arguments, which becomes the server, with all of that.
+    pub through: Vec<String>,
     /// Sockets beside the usual one.
     pub sockets: Vec<Socket>,
     /// Further elements of `<limits>`.
@@ -53,6 +59,9 @@ impl Default for Setup {
             source_timeout: 10,
             more: String::new(),
             module: None,
+            preload: Vec::new(),
+            environment: Vec::new(),
+            through: Vec::new(),
             sockets: Vec::new(),
             limits: String::new(),
             paths: String::new(),
