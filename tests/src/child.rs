@@ -75,6 +75,11 @@ impl Child {
         self.inner.try_wait().ok().flatten()?.code()
     }
 
+    /// Waits until it ends by itself; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.inner.wait().ok()?.code()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) {
         // Both fail only if it is gone already.

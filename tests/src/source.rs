@@ -109,6 +109,14 @@ impl Source {
         Ok(source)
     }
 
+    /// Its own end of the connection.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(self.writer.local_addr()?)
+    }
+
     /// Sends stream bytes at once.
     ///
     /// # Errors

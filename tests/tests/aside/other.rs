@@ -84,8 +84,7 @@ async fn serve(name: &str, config: &str) -> (Vec<String>, Child, Scratch) {
     for path in ["/live.mp3", "/missing", "/live.mp3?_shift=3"] {
         answers.push(ask(addr, path).await);
     }
-    wait_for("the server ends", SOON, || !child.runs()).await;
-    assert_eq!(child.code(), Some(0), "{}", child.output());
+    assert_eq!(child.wait(), Some(0), "{}", child.output());
     (answers, child, scratch)
 }
 
