@@ -215,7 +215,7 @@ impl Icecast {
         let mut args = vec!["/usr/bin/env".to_owned()];
         let mut preload = Vec::new();
         if let Some(module) = &self.setup.module {
-            args.extend(module.environment(self.scratch.path())?);
+            args.push(module.environment(self.scratch.path())?);
             preload.push(module::shared_object()?);
         }
         preload.extend_from_slice(&self.setup.preload);

@@ -3,10 +3,10 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::IntoRawFd as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -158,7 +158,13 @@ fn own_name() -> Option<OsString> {
     Some(path.file_name()?.to_owned())
 }
 
-/// A name that one process has once, and loses when it ends.
+/// Held until the server listens: by then every module has been loaded.
+fn claim_of_ours() -> MutexGuard<'static, Option<OwnedFd>> {
+    static CLAIM: Mutex<Option<OwnedFd>> = Mutex::new(None);
+    CLAIM.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that one process can have once.
 fn is_first() -> bool {
     let name = format!("icecast-ext-preload-{}", std::process::id());
     let claim = || -> rustix::io::Result<bool> {
@@ -172,8 +178,7 @@ fn is_first() -> bool {
         match bind(&socket, &address) {
             Err(rustix::io::Errno::ADDRINUSE) => Ok(false),
             other => other.map(|()| {
-                // As long as we are loaded.
-                let _ = socket.into_raw_fd();
+                *claim_of_ours() = Some(socket);
                 true
             }),
         }
@@ -242,6 +247,7 @@ fn raise_descriptors(limit: &Rlimit) {
 
 /// The server listens: the first time, the loops start. True if we are at work.
 pub(crate) fn at_listen() -> bool {
+    drop(claim_of_ours().take());
     let Some(ready) = READY.get() else {
         return false;
     };
