@@ -1,6 +1,6 @@
 //! Listeners of every kind come and go while sources come and go: every byte is right, and nothing is left of anybody.
 //!
-//! About 25 s; `ICECAST_EXT_SOAK=SECONDS` says how long else, and `ICECAST_EXT_SEED` which one again. A first round lets buffers
+//! `ICECAST_EXT_SOAK=SECONDS` says how long they do so (16; what is left of them ends within 10 s more), and `ICECAST_EXT_SEED` which one again. A first round lets buffers
 //! and the allocator settle; what the server needs after the second one is compared with what it needed then.
 
 mod formats;
@@ -25,14 +25,15 @@ use stream::Stream;
 const CROWD: usize = 30;
 /// Between the ends of so many listeners something else happens.
 const CALM: u64 = 8;
-/// What the server's memory may have grown by, from the end of the first round to that of the second: the allocator's play. A
-/// listener's state or a tick's bytes that were kept each time would be several times that in an hour.
+/// What the server's memory may have grown by, from the end of the first round to that of the second: the allocator's play,
+/// and the table of where the server reads to, which is full after ten minutes. What was kept of each listener, or of each tick, would
+/// be several times that in an hour.
 const PLAY: u64 = 8 << 20;
 
 /// How long, in all.
 fn time() -> Duration {
     let told = std::env::var("ICECAST_EXT_SOAK").ok();
-    let seconds = told.map_or(Ok(24), |text| text.parse());
+    let seconds = told.map_or(Ok(16), |text| text.parse());
     Duration::from_secs(seconds.expect("ICECAST_EXT_SOAK is a number of seconds"))
 }
 

@@ -113,8 +113,8 @@ impl Server {
     }
 }
 
+/// By the mounts' own counts: the one of all mounts is wrong after sources have gone, in a stock Icecast, too.
 fn is_listened_to_by_nobody(stats: &str) -> bool {
-    let counts = stats.split("<listeners>").skip(1);
-    let mut counts = counts.filter_map(|text| text.split('<').next());
-    !stats.is_empty() && counts.all(|count| count == "0")
+    let mut mounts = stats.split("<source ").skip(1).peekable();
+    mounts.peek().is_some() && mounts.all(|mount| mount.contains("<listeners>0</listeners>"))
 }
