@@ -1,6 +1,6 @@
 //! What an administrator is told.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use roxmltree::{Document, Node};
 
@@ -40,18 +40,33 @@ pub(crate) async fn stat(icecast: &Icecast, mount: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// Waits until a mount has so many listeners, by the server's own count.
-pub(crate) async fn wait_listeners(icecast: &Icecast, mount: &str, count: usize) {
-    let what = format!("{count} listeners of {mount}");
-    wait_until(&what, SOON, async || {
-        (stat(icecast, mount, "listeners").await == count.to_string()).then_some(())
+/// Waits until the server says this of a mount: what it says is a little behind what it does.
+pub(crate) async fn wait_stat(icecast: &Icecast, mount: &str, name: &str, value: impl Display) {
+    let value = value.to_string();
+    wait_until(&format!("{name} of {mount}: {value}"), SOON, async || {
+        (stat(icecast, mount, name).await == value).then_some(())
     })
     .await;
 }
 
-/// All that `/admin/stats` says, line by line, but for times and numbers of bytes.
-pub(crate) async fn stats(icecast: &Icecast) -> String {
-    leaves(icecast, &ask(icecast, "/admin/stats").await)
+/// Waits until a mount has so many listeners, by the server's own count.
+pub(crate) async fn wait_listeners(icecast: &Icecast, mount: &str, count: usize) {
+    wait_stat(icecast, mount, "listeners", count).await;
+}
+
+/// All that `/admin/stats` says, line by line, but for times and numbers of bytes; once it says that there are so many
+/// listeners in all.
+pub(crate) async fn stats(icecast: &Icecast, listeners: usize) -> String {
+    let listeners = format!("\n  listeners Some(\"{listeners}\")\n");
+    wait_until("all that the server has counted", SOON, async || {
+        let all = leaves(icecast, &ask(icecast, "/admin/stats").await);
+        let counted = all.contains(&listeners) && all.contains("total_bytes_read");
+        // One number comes after the other.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let again = leaves(icecast, &ask(icecast, "/admin/stats").await);
+        (counted && all == again).then_some(all)
+    })
+    .await
 }
 
 /// All that `/admin/listclients` says of a mount, likewise.

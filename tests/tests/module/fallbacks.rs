@@ -46,7 +46,7 @@ async fn listeners_fall_back_and_are_called_back() {
             );
         }
         plain.wait_more(RATE, SOON).await;
-        seen.is("listeners of b", listeners(&icecast, "/b.mp3").await);
+        admin::wait_listeners(&icecast, "/b.mp3", 3).await;
         let c = air(&icecast, "/a.mp3", 3).await;
         for (name, tap) in [("plain", &plain), ("icy", &icy)] {
             seen.about(
@@ -57,7 +57,7 @@ async fn listeners_fall_back_and_are_called_back() {
         }
         plain.wait_more(RATE, SOON).await;
         native.wait_more(RATE, SOON).await;
-        seen.is("listeners of a", listeners(&icecast, "/a.mp3").await);
+        admin::wait_listeners(&icecast, "/a.mp3", 3).await;
         for (name, tap) in [("plain", &plain), ("icy", &icy), ("native", &native)] {
             seen.is(format!("{name}: streams"), heard(tap));
         }
@@ -65,11 +65,6 @@ async fn listeners_fall_back_and_are_called_back() {
         run.end(icecast, seen)
     })
     .await;
-}
-
-/// By the server's own count.
-async fn listeners(icecast: &Icecast, mount: &str) -> String {
-    admin::stat(icecast, mount, "listeners").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

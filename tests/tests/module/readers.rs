@@ -124,7 +124,7 @@ async fn who_has_nothing_more_to_say_listens_on() {
             }
             Err(error) => seen.is("no answer", error),
         }
-        seen.is("count", admin::stat(&icecast, "/a.mp3", "listeners").await);
+        admin::wait_listeners(&icecast, "/a.mp3", 1).await;
         run.end(icecast, seen)
     })
     .await;

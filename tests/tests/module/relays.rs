@@ -97,10 +97,7 @@ async fn another_relays_from_it() {
 /// Two listeners come and go, and one comes again.
 async fn demand(from: &Icecast, relay: &Icecast) -> String {
     // It is a file that there is none of until the relay has been looked at.
-    wait_until("the relay", SOON, async || {
-        (admin::stat(relay, "/r.mp3", "listeners").await == "0").then_some(())
-    })
-    .await;
+    admin::wait_listeners(relay, "/r.mp3", 0).await;
     let before = admin::stat(from, "/a.mp3", "listeners").await;
     let first = hear(relay, "/r.mp3").await;
     let second = hear_with(relay, "/r.mp3", &ICY).await;

@@ -52,10 +52,7 @@ async fn a_reload_changes_what_it_should_and_nobody_notices() {
             ..setup
         };
         icecast.reload(changed).unwrap();
-        wait_until("the new configuration", SOON, async || {
-            (admin::stat(&icecast, "/a.mp3", "max_listeners").await == "3").then_some(())
-        })
-        .await;
+        admin::wait_stat(&icecast, "/a.mp3", "max_listeners", 3).await;
         let full = http::get(icecast.addr(), "/a.mp3", &[]).await.unwrap();
         seen.is("full", format!("{}{}", seen::whole(&full), full.text()));
         let _c = air(&icecast, "/c.mp3", 3).await;

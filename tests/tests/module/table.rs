@@ -21,7 +21,8 @@ pub(crate) fn add(name: &str, second: &str, stock: Option<&Seen>, with: Option<&
             seen.map(Seen::to_string).unwrap_or_default(),
         )
         .unwrap();
-        let _ = write!(row, " {:<42}", seen.map_or("failed", |seen| &seen.short));
+        let short = seen.map_or("failed", |seen| &seen.short);
+        let _ = write!(row, " {:<42.42}", short);
     }
     let _ = match (stock, with) {
         (Some(stock), Some(with)) if stock.compare(with).is_empty() => {
