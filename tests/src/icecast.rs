@@ -189,9 +189,14 @@ impl Icecast {
     /// If it does not within 10 s, or one of its sockets is another's.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
+        let starts = self.starts();
         self.child = Some(self.launch()?);
         let start = Instant::now();
-        while http::get(self.addr, "/status-json.xsl", &[]).await.is_err() || !self.runs() {
+        while !self.runs()
+            || self.starts() == starts
+            || !self.sleeps()
+            || http::get(self.addr, "/status-json.xsl", &[]).await.is_err()
+        {
             if self.has_ended() || start.elapsed() > Duration::from_secs(10) {
                 let output = self.output();
                 self.kill();
@@ -209,6 +214,31 @@ impl Icecast {
             "a port is taken"
         );
         Ok(())
+    }
+
+    /// How often it has started, by its log.
+    fn starts(&self) -> usize {
+        self.read("error.log").matches("server started").count()
+    }
+
+    /// Whether none of its threads has something to do. A connection that comes before its thread for statistics has run
+    /// for the first time is the end of it: that thread then counts up what is not there yet.
+    fn sleeps(&self) -> bool {
+        let Some(id) = self.id() else {
+            return false;
+        };
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{id}/task")) else {
+            return false;
+        };
+        // PID (NAME) STATE …
+        let runs = |stat: String| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('R'))
+        };
+        let stats = tasks
+            .flatten()
+            .map(|task| std::fs::read_to_string(task.path().join("stat")));
+        !stats.flatten().any(runs)
     }
 
     fn launch(&self) -> Result<Child> {
