@@ -19,8 +19,10 @@ async fn environment(setup: Setup) -> (Vec<String>, String) {
         files: vec![("on-connect".to_owned(), SCRIPT.into())],
         ..setup
     };
-    let icecast = Icecast::with(setup).await.unwrap();
-    let _source = noise(icecast.addr(), "/live.mp3", 1).await.unwrap();
+    let icecast = Icecast::with(setup).await.expect("icecast starts");
+    let _source = noise(icecast.addr(), "/live.mp3", 1)
+        .await
+        .expect("a source");
     let has_run = || icecast.read("environment").ends_with("END\n");
     wait_for("the script", SOON, has_run).await;
     let lines = icecast.read("environment");

@@ -16,25 +16,25 @@ fn count(icecast: &Icecast, of: &str) -> usize {
 
 /// One start for each call of this kind that the module makes, which fails. Then one at which none does.
 async fn fails_one_by_one(call: Call, error: Errno, least: u32) {
-    let stock = Icecast::start().await.unwrap();
+    let stock = Icecast::start().await.expect("icecast starts");
     for skip in 0.. {
-        let faults = Faults::new().unwrap();
+        let faults = Faults::new().expect("faults");
         let rule = Rule {
             skip,
             most: 1,
             module: true,
             ..Rule::always(error)
         };
-        faults.set(call, rule).unwrap();
+        faults.set(call, rule).expect("a rule");
         let setup = Setup {
             preload: vec![faults.object()],
             environment: vec![faults.environment()],
             ..told(LOG)
         };
-        let icecast = Icecast::with(setup).await.unwrap();
+        let icecast = Icecast::with(setup).await.expect("icecast starts");
         if faults.done(call) == 0 {
             assert!(skip >= least, "{skip} calls of {call:?}");
-            faults.end(call).unwrap();
+            faults.end(call).expect("a rule");
             return is_at_work(&icecast).await;
         }
         // The log is all that is left.

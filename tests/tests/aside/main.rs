@@ -42,9 +42,13 @@ async fn is_stock(icecast: &Icecast, why: &str) {
         reasons.len() == 1 && reasons[0].contains(why),
         "{why}: {reasons:?}"
     );
-    let source = noise(icecast.addr(), "/live.mp3", 1).await.unwrap();
+    let source = noise(icecast.addr(), "/live.mp3", 1)
+        .await
+        .expect("a source");
     icecast.wait_mount("/live.mp3").await;
-    let tap = Tap::aware(icecast.addr(), "/live.mp3").await.unwrap();
+    let tap = Tap::aware(icecast.addr(), "/live.mp3")
+        .await
+        .expect("an answer");
     assert_eq!((tap.head.status, tap.head.place()), (200, None), "{why}");
     tap.wait_len(RATE / 2, SOON).await;
     assert!(find(&source.sent(), &tap.body()).is_some(), "{why}");
@@ -52,15 +56,19 @@ async fn is_stock(icecast: &Icecast, why: &str) {
 
 /// A listener is told its place, and hears what the source sent from there on.
 async fn is_at_work(icecast: &Icecast) {
-    let source = noise(icecast.addr(), "/live.mp3", 1).await.unwrap();
+    let source = noise(icecast.addr(), "/live.mp3", 1)
+        .await
+        .expect("a source");
     icecast.wait_mount("/live.mp3").await;
-    let tap = Tap::aware(icecast.addr(), "/live.mp3").await.unwrap();
+    let tap = Tap::aware(icecast.addr(), "/live.mp3")
+        .await
+        .expect("an answer");
     let place = tap.head.place().expect("a place");
     let resume = place.resume(1000);
     let further = [("Resume-Offset", resume.as_str())];
     let further = Tap::open(icecast.addr(), "/live.mp3", &further)
         .await
-        .unwrap();
+        .expect("an answer");
     for (tap, offset) in [(tap, place.offset), (further, place.offset + 1000)] {
         assert_eq!(tap.head.place().map(|place| place.offset), Some(offset));
         tap.wait_len(RATE / 2, SOON).await;

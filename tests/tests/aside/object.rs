@@ -23,13 +23,13 @@ const HOOKS: [&str; 14] = [
 ];
 
 fn nm(which: &[&str]) -> Vec<String> {
-    let object = shared_object().unwrap();
+    let object = shared_object().expect("a module");
     let out = Command::new("nm")
         .arg("-D")
         .args(which)
         .arg(object)
         .output();
-    let out = String::from_utf8(out.unwrap().stdout).unwrap();
+    let out = String::from_utf8(out.expect("it runs").stdout).expect("it runs");
     let name = |line: &str| line.split_whitespace().last().map(str::to_owned);
     let mut names: Vec<_> = out.lines().filter_map(name).collect();
     names.sort();

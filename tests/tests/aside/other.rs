@@ -59,27 +59,27 @@ int main(int argc, char **argv)
 
 /// Such a server, with this in its program, and what it answers and says.
 async fn serve(name: &str, config: &str) -> (Vec<String>, Child, Scratch) {
-    let scratch = Scratch::new("other").unwrap();
+    let scratch = Scratch::new("other").expect("a directory");
     let program = scratch.file("server");
     compile(
         SERVER,
         &program,
         &["-D_GNU_SOURCE", &format!("-DNAME=\"{name}\"")],
     )
-    .unwrap();
+    .expect("it compiles");
     let file = scratch.file("module.toml");
     let config = config.replace("{dir}", &scratch.path().display().to_string());
-    std::fs::write(&file, config).unwrap();
+    std::fs::write(&file, config).expect("a file");
     let addr = port::free();
     let args = [
         "/usr/bin/env".to_owned(),
-        preload(&[shared_object().unwrap()]).unwrap(),
+        preload(&[shared_object().expect("a module")]).expect("a module"),
         format!("ICECAST_EXT_CONFIG={}", file.display()),
         program.display().to_string(),
         addr.port().to_string(),
         "3".to_owned(),
     ];
-    let mut child = Child::start(As::Nobody, &args, &scratch.file("output")).unwrap();
+    let mut child = Child::start(As::Nobody, &args, &scratch.file("output")).expect("it starts");
     let mut answers = Vec::new();
     for path in ["/live.mp3", "/missing", "/live.mp3?_shift=3"] {
         answers.push(ask(addr, path).await);
@@ -97,9 +97,9 @@ async fn ask(addr: SocketAddr, path: &str) -> String {
     .await;
     let mut socket = socket.expect("waited for");
     let request = format!("GET {path} HTTP/1.0\r\n\r\n");
-    socket.write_all(request.as_bytes()).unwrap();
+    socket.write_all(request.as_bytes()).expect("a connection");
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
+    socket.read_to_string(&mut answer).expect("a connection");
     answer
 }
 
@@ -142,9 +142,13 @@ fn run(args: &[&str], stderr: impl Fn() -> Stdio) -> [Output; 2] {
     [true, false].map(|with| {
         let mut command = Command::new(args[0]);
         if with {
-            command.env("LD_PRELOAD", shared_object().unwrap());
+            command.env("LD_PRELOAD", shared_object().expect("a module"));
         }
-        command.args(&args[1..]).stderr(stderr()).output().unwrap()
+        command
+            .args(&args[1..])
+            .stderr(stderr())
+            .output()
+            .expect("it runs")
     })
 }
 

@@ -41,7 +41,8 @@ async fn cut(tree: &Tree, name: &str) {
             seed: 1 + chance.range(0, 1000),
             ..Setup::new(format)
         };
-        let encoder = Encoder::start(tree.icecast.addr(), format.mount(), setup).unwrap();
+        let encoder =
+            Encoder::start(tree.icecast.addr(), format.mount(), setup).expect("an encoder");
         tree.icecast.wait_mount(format.mount()).await;
         encoders.insert(format, std::sync::Arc::new(encoder));
     }
@@ -77,6 +78,6 @@ async fn cut(tree: &Tree, name: &str) {
     let matrix = matrix(&lines);
     eprintln!("{matrix}");
     let file = format!("{}/{name}.txt", env!("CARGO_TARGET_TMPDIR"));
-    std::fs::write(file, format!("\n{name}{matrix}")).unwrap();
+    std::fs::write(file, format!("\n{name}{matrix}")).expect("a file");
     lines.iter().for_each(Line::check);
 }

@@ -10,11 +10,11 @@ use crate::scene::{LIVE, SOON, Scene, another};
 /// While this fails, listeners come, are cut, and come back.
 async fn they_come_back(call: Call, rule: Rule) {
     let scene = Scene::new().await;
-    scene.faults.set(call, rule).unwrap();
+    scene.faults.set(call, rule).expect("a rule");
     scene.all_resume(6).await;
     scene.undisturbed().await;
     assert!(scene.faults.done(call) > 0, "{call:?} never failed");
-    scene.faults.end(call).unwrap();
+    scene.faults.end(call).expect("a rule");
     scene.resumes().await;
     scene.unharmed().await;
 }
@@ -71,9 +71,9 @@ fn limit(scene: &Scene, files: usize) {
     let id = scene.icecast.id().expect("it runs").to_string();
     let limit = format!("--nofile={files}:");
     let args = ["/usr/bin/prlimit", "--pid", &id, &limit].map(str::to_owned);
-    let scratch = Scratch::new("limit").unwrap();
+    let scratch = Scratch::new("limit").expect("a directory");
     // Whoever is not the server's user may not.
-    let mut child = Child::start(As::Nobody, &args, &scratch.file("output")).unwrap();
+    let mut child = Child::start(As::Nobody, &args, &scratch.file("output")).expect("it starts");
     assert_eq!(child.wait(), Some(0), "{}", child.output());
 }
 

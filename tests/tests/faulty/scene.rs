@@ -36,7 +36,7 @@ impl Scene {
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
-        let faults = Faults::new().unwrap();
+        let faults = Faults::new().expect("faults");
         let setup = Setup {
             module: Some(Module {
                 config: "log = \"{dir}/module.log\"\nwindow = 30\n".to_owned(),
@@ -45,11 +45,11 @@ impl Scene {
             environment: vec![faults.environment()],
             ..setup
         };
-        let icecast = Icecast::with(setup).await.unwrap();
+        let icecast = Icecast::with(setup).await.expect("icecast starts");
         let source = Source::accepted(icecast.addr(), LIVE, Method::Put)
             .await
-            .unwrap();
-        let port = source.local_addr().unwrap().port();
+            .expect("a source");
+        let port = source.local_addr().expect("a connection").port();
         let mut frames = icecast_ext_tests::chance::Frames::new(1);
         let source = source.stream(RATE, move |_, len| frames.take(len));
         icecast.wait_mount(LIVE).await;
@@ -68,7 +68,9 @@ impl Scene {
             &[("Resume-Offset", "live"), ("Icy-MetaData", "1")],
         ];
         for fields in fields {
-            let tap = Tap::open(scene.addr(), LIVE, fields).await.unwrap();
+            let tap = Tap::open(scene.addr(), LIVE, fields)
+                .await
+                .expect("an answer");
             assert_eq!(tap.head.status, 200);
             scene.bystanders.push(tap);
         }
@@ -106,13 +108,13 @@ impl Scene {
     pub(crate) async fn resumes(&self) {
         let first = self.asks("live").await;
         first.wait_len(RATE / 8, SOON).await;
-        let next = self.check(&first).unwrap();
+        let next = self.check(&first).expect("what was sent");
         let place = first.head.place().expect("checked");
         drop(first);
         let further = self.asks(&place.resume(next - place.offset)).await;
         assert_eq!(further.head.place().map(|place| place.offset), Some(next));
         further.wait_len(RATE / 8, SOON).await;
-        self.check(&further).unwrap();
+        self.check(&further).expect("what was sent");
     }
 
     /// Asks until there is an answer with a place, on connections that end with a reset.
@@ -139,7 +141,7 @@ impl Scene {
         for tap in &self.bystanders {
             tap.wait_more(RATE / 4, SOON).await;
             assert_eq!(tap.ended(), None);
-            self.check(tap).unwrap();
+            self.check(tap).expect("what was sent");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Listeners of every kind come and go while sources come and go: every byte is right, and nothing is left of anybody.
 //!
-//! `ICECAST_EXT_SOAK=SECONDS` says how long they do so (16; what is left of them ends within 10 s more), and `ICECAST_EXT_SEED` which one again. A first round lets buffers
-//! and the allocator settle; what the server needs after the second one is compared with what it needed then.
+//! `ICECAST_EXT_SOAK=SECONDS` says how long they do so (16; what is left of them ends within 10 s more), and `ICECAST_EXT_SEED`
+//! which choices again. A first round lets buffers and the allocator settle; what the server needs after the second one is compared
+//! with what it needed then.
 
 mod formats;
 mod judge;
