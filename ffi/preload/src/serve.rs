@@ -131,7 +131,8 @@ fn admit(
         socket: client.wire.socket(),
         mount: station.mount.clone(),
         head,
-        cursor,
+        // The server says where it goes on.
+        cursor: cursor.led(),
         kind,
         session,
         id: client.id(),

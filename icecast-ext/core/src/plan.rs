@@ -48,6 +48,8 @@ pub struct Cursor {
     aware: bool,
     /// May be carried across a splice.
     continues: bool,
+    /// Waits at the end of a run until somebody says where it goes on.
+    waits: bool,
     anchored: Option<Anchored>,
     body: Body,
 }
@@ -96,8 +98,19 @@ impl Cursor {
             run: None,
             aware,
             continues,
+            waits: false,
             anchored: None,
             body,
+        }
+    }
+
+    /// Of a listener whom another server moves: at the end of a run it waits for that ([`Cursor::carried`]), whatever follows
+    /// here. An aware client's answer ends all the same.
+    #[must_use]
+    pub const fn led(self) -> Self {
+        Self {
+            waits: true,
+            ..self
         }
     }
 
@@ -268,6 +281,9 @@ impl Cursor {
 
     /// At the end of a run, or at the edge.
     fn at_end(&mut self, timeline: &Timeline, index: usize, span: &Span) -> Step {
+        if self.waits && !self.aware {
+            return Step::Wait;
+        }
         let Some(splice) = span.splice else {
             return Step::Wait;
         };

@@ -253,6 +253,24 @@ fn only_a_format_that_goes_on_is_carried() {
 }
 
 #[test]
+fn whoever_is_led_waits_at_the_end_until_it_is_said_where_it_goes_on() {
+    let mut timeline = Timeline::new(0);
+    timeline.begin(begin(1, 0, false, Format::Mpeg));
+    grow(&mut timeline, 100);
+    timeline.begin(begin(2, 0, true, Format::Mpeg));
+    grow(&mut timeline, 100);
+    let led = Cursor::plain(pos(1, 90), false, true).led();
+    let (step, led) = led.step(&timeline, 50, 0);
+    assert_eq!(step, Step::Audio(10));
+    let (step, led) = led.step(&timeline, 50, 0);
+    assert_eq!((step, led.at()), (Step::Wait, pos(1, 100)));
+    let there = led.carried(pos(2, 7), false).unwrap();
+    assert_eq!(there.step(&timeline, 50, 0).0, Step::Audio(50));
+    let aware = Cursor::plain(pos(1, 100), true, true).led();
+    assert_eq!(aware.step(&timeline, 50, 0).0, Step::End(End::Epoch));
+}
+
+#[test]
 fn a_block_holds_what_fits_and_its_newest_title_always() {
     let mut timeline = Timeline::new(0);
     timeline.begin(begin(1, 0, false, Format::Mpeg));

@@ -153,6 +153,8 @@ impl Cursor {
             run,
             aware,
             continues,
+            // Whoever is led is led by its own process.
+            waits: false,
             anchored,
             body,
         };

@@ -79,11 +79,6 @@ impl Fanout {
         let there = group
             .mount
             .with(|timeline| reached(timeline, &cursor, parting.at));
-        // It was carried across the splice to where it is to go, before it was told so: it has had what comes first there.
-        let gone = matches!(&parting.next, Next::Go { mount, at, .. }
-            if mount.id() == group.mount.id()
-                && at.epoch == cursor.at().epoch
-                && at.epoch != parting.at.epoch);
         if there {
             parting.at = cursor.at();
         }
@@ -96,10 +91,6 @@ impl Fanout {
         listener.parting = parting.then;
         if let Some(next) = &mut listener.parting {
             next.since = self.now;
-        }
-        if gone {
-            self.rouse(key);
-            return true;
         }
         match parting.next {
             Next::End(reason) => self.end(key, reason),
