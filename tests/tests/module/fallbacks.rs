@@ -1,8 +1,10 @@
 //! Listeners who are moved from one mount to another.
 
 use icecast_ext_tests::marked::{Piece, ogg};
+use icecast_ext_tests::metadata::set_title;
 
 use super::*;
+use titles::{texts, wait_text};
 
 /// How far behind a listener may be who is moved: both servers put him at the edge, but the module sends in ticks.
 const TICK: f64 = 24_000.0;
@@ -31,6 +33,10 @@ async fn listeners_fall_back_and_are_called_back() {
         let plain = hear(&icecast, "/a.mp3").await;
         let icy = hear_with(&icecast, "/a.mp3", &[("Icy-MetaData", "1")]).await;
         let native = hear(&icecast, "/b.mp3").await;
+        for (mount, title) in [("/b.mp3", "B"), ("/a.mp3", "A")] {
+            set_title(icecast.addr(), mount, title).await.unwrap();
+        }
+        wait_text(&icy, "'A'").await;
         plain.wait_more(RATE, SOON).await;
         let mut seen = Seen::new();
         let sent = a.end();
@@ -47,6 +53,7 @@ async fn listeners_fall_back_and_are_called_back() {
         }
         plain.wait_more(RATE, SOON).await;
         admin::wait_listeners(&icecast, "/b.mp3", 3).await;
+        wait_text(&icy, "'B'").await;
         let c = air(&icecast, "/a.mp3", 3).await;
         for (name, tap) in [("plain", &plain), ("icy", &icy)] {
             seen.about(
@@ -61,6 +68,12 @@ async fn listeners_fall_back_and_are_called_back() {
         for (name, tap) in [("plain", &plain), ("icy", &icy), ("native", &native)] {
             seen.is(format!("{name}: streams"), heard(tap));
         }
+        set_title(icecast.addr(), "/a.mp3", "C").await.unwrap();
+        wait_text(&icy, "'C'").await;
+        let from_a = texts(&icy)
+            .into_iter()
+            .skip_while(|text| !text.contains("'A'"));
+        seen.is("titles", from_a.collect::<Vec<_>>().join("\n"));
         seen.in_short(format!("heard {}; {}", heard(&plain), heard(&icy)));
         run.end(icecast, seen)
     })
