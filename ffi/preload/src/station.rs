@@ -79,6 +79,11 @@ impl Station {
             fields: lines,
             prelude: None,
         });
+        if !format.has_preludes() {
+            // Until somebody sets one, Icecast says so.
+            let none = Bytes::from_static(b"StreamTitle='';");
+            self.mount.title(Some(Offset::ZERO), none);
+        }
         self.live.store(true, Ordering::Release);
         Some(epoch)
     }
