@@ -127,20 +127,25 @@ fn admit(
     (kind, session): (Kind, Option<Session>),
     in_phase: bool,
 ) {
+    let Stage::Shadow(shadow) = &mut client.stage else {
+        return;
+    };
+    shadow.served(in_phase);
+    // The server says where it goes on.
+    let cursor = match shadow.run() {
+        Some(run) => cursor.led(run),
+        None => cursor,
+    };
     let admission = Admission {
         socket: client.wire.socket(),
         mount: station.mount.clone(),
         head,
-        // The server says where it goes on.
-        cursor: cursor.led(),
+        cursor,
         kind,
         session,
         id: client.id(),
     };
     client.loop_has = true;
-    if let Stage::Shadow(shadow) = &mut client.stage {
-        shadow.served(in_phase);
-    }
     if let Err(error) = module.engine.admit(admission) {
         tracing::warn!(peer = client.peer, %error, "a listener could not be admitted");
         client.loop_has = false;

@@ -6,6 +6,7 @@ use std::os::fd::IntoRawFd as _;
 use std::sync::Arc;
 
 use icecast_ext_core::address::Position;
+use icecast_ext_core::timeline::RunId;
 use icecast_ext_delivery::{Next, Reason, Released};
 
 use crate::answer::Pending;
@@ -73,6 +74,14 @@ impl Shadow {
     pub(crate) const fn served(&mut self, in_phase: bool) {
         self.served = true;
         self.in_phase = in_phase;
+    }
+
+    /// The run in which the server has it.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        self.station.mount.with(|timeline| {
+            let run = timeline.runs().rfind(|run| run.epoch == self.at.epoch);
+            run.map(|run| run.id)
+        })
     }
 
     /// The server closes it: it gets what the server has sent, and no more.

@@ -48,8 +48,8 @@ pub struct Cursor {
     aware: bool,
     /// May be carried across a splice.
     continues: bool,
-    /// Waits at the end of a run until somebody says where it goes on.
-    waits: bool,
+    /// At the end of this run, and of all after it, it waits until somebody says where it goes on.
+    led: Option<RunId>,
     anchored: Option<Anchored>,
     body: Body,
 }
@@ -98,18 +98,18 @@ impl Cursor {
             run: None,
             aware,
             continues,
-            waits: false,
+            led: None,
             anchored: None,
             body,
         }
     }
 
-    /// Of a listener whom another server moves: at the end of a run it waits for that ([`Cursor::carried`]), whatever follows
-    /// here. An aware client's answer ends all the same.
+    /// Of a listener whom another server moves, and has in `run` now: at the end of that it waits to be moved
+    /// ([`Cursor::carried`]), whatever follows here. An aware client's answer ends all the same.
     #[must_use]
-    pub const fn led(self) -> Self {
+    pub const fn led(self, run: RunId) -> Self {
         Self {
-            waits: true,
+            led: Some(run),
             ..self
         }
     }
@@ -188,6 +188,8 @@ impl Cursor {
             Body::Feed(_) => return None,
         }
         (after.at, after.run, after.anchored) = (to, None, None);
+        // Whichever run that is.
+        after.led = self.led.map(|_| RunId::from_number(NonZeroU32::MIN));
         let ends = self
             .anchored
             .is_some_and(|anchored| anchored.left.is_some());
@@ -281,7 +283,7 @@ impl Cursor {
 
     /// At the end of a run, or at the edge.
     fn at_end(&mut self, timeline: &Timeline, index: usize, span: &Span) -> Step {
-        if self.waits && !self.aware {
+        if self.led.is_some_and(|run| run <= span.id) && !self.aware {
             return Step::Wait;
         }
         let Some(splice) = span.splice else {

@@ -259,14 +259,29 @@ fn whoever_is_led_waits_at_the_end_until_it_is_said_where_it_goes_on() {
     grow(&mut timeline, 100);
     timeline.begin(begin(2, 0, true, Format::Mpeg));
     grow(&mut timeline, 100);
-    let led = Cursor::plain(pos(1, 90), false, true).led();
+    let run = |timeline: &Timeline, n| timeline.run_at(pos(n, 0)).unwrap().id;
+    let led = Cursor::plain(pos(1, 90), false, true).led(run(&timeline, 1));
     let (step, led) = led.step(&timeline, 50, 0);
     assert_eq!(step, Step::Audio(10));
     let (step, led) = led.step(&timeline, 50, 0);
     assert_eq!((step, led.at()), (Step::Wait, pos(1, 100)));
     let there = led.carried(pos(2, 7), false).unwrap();
-    assert_eq!(there.step(&timeline, 50, 0).0, Step::Audio(50));
-    let aware = Cursor::plain(pos(1, 100), true, true).led();
+    let (step, there) = there.step(&timeline, 93, 0);
+    assert_eq!(step, Step::Audio(93));
+    // There, too.
+    timeline.begin(begin(3, 0, true, Format::Mpeg));
+    grow(&mut timeline, 100);
+    assert_eq!(there.step(&timeline, 50, 0).0, Step::Wait);
+    // Whoever begins before where the server has it comes there by itself.
+    let before = Cursor::plain(pos(1, 100), false, true).led(run(&timeline, 2));
+    let (step, before) = before.step(&timeline, 50, 0);
+    assert_eq!(
+        (step, before.at()),
+        (Step::Overhead(Bytes::new()), pos(2, 0))
+    );
+    let (_, before) = before.step(&timeline, 100, 0);
+    assert_eq!(before.step(&timeline, 50, 0).0, Step::Wait);
+    let aware = Cursor::plain(pos(1, 100), true, true).led(run(&timeline, 1));
     assert_eq!(aware.step(&timeline, 50, 0).0, Step::End(End::Epoch));
 }
 
@@ -325,5 +340,5 @@ fn titles_that_do_not_fit_come_with_the_next_block() {
 
 #[test]
 fn a_cursor_is_small() {
-    assert!(size_of::<Cursor>() <= 72, "{}", size_of::<Cursor>());
+    assert!(size_of::<Cursor>() <= 80, "{}", size_of::<Cursor>());
 }

@@ -154,7 +154,7 @@ impl Cursor {
             aware,
             continues,
             // Whoever is led is led by its own process.
-            waits: false,
+            led: None,
             anchored,
             body,
         };
