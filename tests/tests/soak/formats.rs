@@ -2,8 +2,9 @@
 
 use icecast_ext_tests::chance::{Chance, Frames};
 
+/// Bytes of a block of the server's queue.
+const BLOCK: usize = 1400;
 /// Bytes of a frame.
-const MP3: usize = 417;
 const ADTS: usize = 407;
 
 /// What a source sends.
@@ -23,11 +24,11 @@ impl Format {
         }
     }
 
-    /// How much of what was sent is heard when its source is gone: whole frames, whole pages.
+    /// How much of what was sent is heard when its source is gone: whole blocks, whole pages.
     pub(crate) fn whole(self, sent: &[u8]) -> usize {
         match self {
-            Self::Mp3 => return sent.len() / MP3 * MP3,
-            Self::Aac => return sent.len() / ADTS * ADTS,
+            // Icecast queues blocks, and nothing of one that is not full.
+            Self::Mp3 | Self::Aac => return sent.len() / BLOCK * BLOCK,
             Self::Opus => {}
         }
         let Some(last) = memchr::memmem::rfind(sent, b"OggS") else {
