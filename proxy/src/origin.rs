@@ -5,11 +5,11 @@ mod live;
 use std::sync::Arc;
 
 use icecast_ext_core::address::Offset;
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::chunked;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::head::{Method, Request, Target, encode_path, source_lines};
 use icecast_ext_core::icy;
-use icecast_ext_delivery::RunStart;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, version};

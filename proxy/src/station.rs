@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::head::field_lines;
 use icecast_ext_core::stock::Anchors;
 use icecast_ext_core::timeline::Timeline;
-use icecast_ext_delivery::{Mount, RunStart};
+use icecast_ext_delivery::Mount;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

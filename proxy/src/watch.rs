@@ -255,8 +255,9 @@ impl Inside {
 mod tests {
     use bytes::Bytes;
     use icecast_ext_core::address::{Epoch, Offset};
+    use icecast_ext_core::buffer::RunStart;
     use icecast_ext_core::codec::Format;
-    use icecast_ext_delivery::{MountConfig, RunStart};
+    use icecast_ext_delivery::MountConfig;
 
     use super::*;
     use crate::figures::Figures;

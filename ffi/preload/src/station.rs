@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::stock::Anchors;
-use icecast_ext_delivery::{Mount, RunStart};
+use icecast_ext_delivery::Mount;
 
 use crate::addresses::Addresses;
 use crate::random;

@@ -20,6 +20,7 @@ mod answer;
 mod backoff;
 mod event;
 mod history;
+pub mod http;
 mod link;
 mod options;
 mod reading;
@@ -89,19 +90,14 @@ impl Client {
         seed: u64,
     ) -> Result<Self, ClientError> {
         let relays: Vec<String> = relays.into_iter().collect();
-        if relays.is_empty() {
-            return Err(ClientError::NoRelay);
-        }
-        if let Some(bad) = relays.iter().find(|url| !link::valid(url)) {
-            return Err(ClientError::Url(link::shown(bad)));
-        }
+        options.check(&relays)?;
         let start = match options.start {
             Start::Live => None,
             Start::At(position) => Some(position),
         };
         Ok(Self {
             heard: Heard::new(start, options.history),
-            relays: Relays::new(relays),
+            relays: Relays::new(relays, options.max_relays, options.max_url),
             dice: Dice::new(seed),
             state: State::Idle { at: Duration::ZERO },
             out: Out::default(),

@@ -14,6 +14,7 @@
 //! | [`codec`] | where frames, pages and clusters begin; preludes |
 //! | [`heal`] | does a burst continue a buffer? |
 //! | [`timeline`] | a mount's epochs, titles, times, splices |
+//! | [`buffer`] | a mount's bytes, before and after they are published; a relay feed written into them |
 //! | [`resume`] | where an answer starts |
 //! | [`plan`] | what a listener is sent from there |
 //! | [`stock`] | players that know nothing of us, and resume with `Range` |
@@ -24,6 +25,7 @@
 
 pub mod address;
 pub mod answer;
+pub mod buffer;
 pub mod chunked;
 pub mod client;
 pub mod codec;

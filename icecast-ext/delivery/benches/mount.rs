@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use icecast_ext_core::address::{Epoch, Offset, Position};
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::field::Resume;
 use icecast_ext_core::resume::Kind;
-use icecast_ext_delivery::{Mount, MountConfig, RunStart};
+use icecast_ext_delivery::{Mount, MountConfig};
 
 const EPOCH: Epoch = Epoch::from_bytes([1; 16]);
 const TICKS: u64 = 14_400;

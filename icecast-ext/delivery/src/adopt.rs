@@ -1,102 +1,70 @@
-//! A parent's relay feed, written into a mount: epochs, offsets, titles and splices are the parent's (R-RELAY-2).
+//! A mount takes a parent's relay feed.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use icecast_ext_core::address::{Epoch, Offset, Position};
-use icecast_ext_core::codec::Format;
+use icecast_ext_core::address::{Offset, Position};
+use icecast_ext_core::buffer::{self, Adopts, RunStart};
 use icecast_ext_core::frame::Frame;
-use icecast_ext_core::head::field_lines;
 
-use crate::config::RunStart;
 use crate::mount::Mount;
 
 /// Applies one connection's frames, in order, as [`icecast_ext_core::frame::Decoder`] gives them.
 #[derive(Debug, Default)]
-pub struct Adopter {
-    /// A FORMAT whose PRELUDE may follow.
-    opening: Option<(Epoch, Offset, Bytes)>,
-    /// What begins is the other side of a declared splice.
-    spliced: bool,
-    /// The SPLICE before the FORMAT.
-    splice: Option<(bool, Position)>,
-}
+pub struct Adopter(buffer::Adopter);
 
 impl Adopter {
     /// For a new connection. `spliced`: the answer's `Stream-Offset` says so, because the parent no longer holds the run that
     /// was asked for.
     #[must_use]
     pub fn new(spliced: bool) -> Self {
-        Self {
-            spliced,
-            ..Self::default()
-        }
+        Self(buffer::Adopter::new(spliced))
     }
 
     /// Writes a frame into `mount`.
     pub fn apply(&mut self, mount: &Arc<Mount>, frame: Frame) {
-        match frame {
-            Frame::Format {
-                epoch,
-                offset,
-                fields,
-                ..
-            } => {
-                self.opening = Some((epoch, offset, fields));
-                return;
-            }
-            Frame::Prelude { bytes, .. } if self.opening.is_some() => {
-                return self.open(mount, Some(bytes));
-            }
-            _ => self.open(mount, None),
-        }
-        match frame {
-            Frame::Data { bytes, .. } => mount.append(&bytes, None),
-            Frame::Title { at, text } => mount.title(Some(at), text),
-            Frame::Time { at, ms } => mount.time(at, ms),
-            Frame::Splice { declared, to, .. } => {
-                self.splice = Some((declared, to));
-                mount.end();
-            }
-            Frame::Prelude { at, bytes } => mount.prelude(at, bytes),
-            Frame::Keepalive { .. } | Frame::Format { .. } => {}
-        }
-    }
-
-    /// The run that FORMAT announced, if it waits: the one that is held, if it goes on there.
-    fn open(&mut self, mount: &Arc<Mount>, prelude: Option<Bytes>) {
-        let Some((epoch, first, fields)) = self.opening.take() else {
-            return;
-        };
-        let at = Position::new(epoch, first);
-        let across = std::mem::take(&mut self.spliced).then_some((true, at));
-        let splice = self.splice.take().or(across);
-        if splice.is_none() && mount.received() == Some(at) {
-            tracing::info!(mount = mount.name(), %at, "the feed goes on where it was cut");
-            return;
-        }
-        let declared = splice.is_some_and(|(declared, _)| declared);
-        tracing::info!(mount = mount.name(), %at, declared, "the feed begins a run");
-        mount.begin(RunStart {
-            epoch,
-            first,
-            declared,
-            format: format(&fields),
-            fields,
-            prelude,
-        });
-        if let Some((_, to)) = splice {
-            mount.splice_to(to);
-        }
+        self.0.apply(&mut Adopting(mount), frame);
     }
 }
 
-/// The format that a run's lines name.
-fn format(fields: &[u8]) -> Format {
-    let lines = field_lines(fields).unwrap_or_default();
-    let mut lines = lines.iter();
-    let content_type = lines.find(|field| field.is("Content-Type"));
-    content_type.map_or(Format::Opaque, |field| {
-        Format::from_content_type(field.value)
-    })
+struct Adopting<'a>(&'a Arc<Mount>);
+
+impl Adopts for Adopting<'_> {
+    fn received(&self) -> Option<Position> {
+        self.0.received()
+    }
+
+    fn goes_on(&mut self, at: Position) {
+        tracing::info!(mount = self.0.name(), %at, "the feed goes on where it was cut");
+    }
+
+    fn begin(&mut self, run: RunStart) {
+        let (at, declared) = (Position::new(run.epoch, run.first), run.declared);
+        tracing::info!(mount = self.0.name(), %at, declared, "the feed begins a run");
+        self.0.begin(run);
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.0.append(bytes, None);
+    }
+
+    fn title(&mut self, at: Offset, text: Bytes) {
+        self.0.title(Some(at), text);
+    }
+
+    fn time(&mut self, at: Offset, ms: u64) {
+        self.0.time(at, ms);
+    }
+
+    fn prelude(&mut self, at: Offset, bytes: Bytes) {
+        self.0.prelude(at, bytes);
+    }
+
+    fn splice_to(&mut self, to: Position) {
+        self.0.splice_to(to);
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
 }

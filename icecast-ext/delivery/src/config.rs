@@ -1,10 +1,6 @@
-//! What a mount is told, and what it tells: how it holds, how a run begins, who listens.
+//! What a mount is told, and what it tells: how it holds, who listens.
 
 use std::time::Duration;
-
-use bytes::Bytes;
-use icecast_ext_core::address::{Epoch, Offset};
-use icecast_ext_core::codec::Format;
 
 /// What the loops may do.
 #[derive(Clone, Debug)]
@@ -66,23 +62,6 @@ impl Default for MountConfig {
             cut_frames: false,
         }
     }
-}
-
-/// How a run begins.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunStart {
-    /// Its name.
-    pub epoch: Epoch,
-    /// Its first byte.
-    pub first: Offset,
-    /// The minter says that it follows the run before (R-SPLICE-1).
-    pub declared: bool,
-    /// Whose frames or pages are looked for.
-    pub format: Format,
-    /// `Content-Type` and `icy-*` lines, each ending in CRLF, as a FORMAT frame has them.
-    pub fields: Bytes,
-    /// What is in force at `first`, if the caller knows (a relay does).
-    pub prelude: Option<Bytes>,
 }
 
 /// Listeners of a mount.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use icecast_ext_core::address::Session;
+use icecast_ext_core::buffer::Turn;
 use icecast_ext_core::plan::Cursor;
 use mio::{Events, Poll, Token, Waker};
 
@@ -27,7 +28,6 @@ use crate::listener::{Listener, State};
 use crate::mount::Mount;
 use crate::socket::Peer;
 use crate::tally::Passed;
-use crate::turn::Turn;
 
 const WAKE: Token = Token(usize::MAX);
 /// Turns between two looks at the epoll and the inbox.

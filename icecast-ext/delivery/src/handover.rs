@@ -12,15 +12,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::Session;
+use icecast_ext_core::buffer::{Buffer, Ring, Writing};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::timeline::{Parts, Timeline};
 
-use crate::buffer::Buffer;
 use crate::engine::Kind;
 use crate::error::Error;
 use crate::mount::{Mount, lock};
-use crate::ring::Ring;
-use crate::writer::Writing;
 use piece::{Head, Piece};
 
 /// A listener that is in no loop.
@@ -120,7 +118,7 @@ impl Mount {
         if let Some(run) = parts.runs.last() {
             config.tick = Duration::from_millis(run.tick_ms.into());
         }
-        let mut buffer = Buffer::new(&config);
+        let mut buffer = Buffer::new(config.burst, config.tick);
         let runs = parts.runs.iter().map(|run| (run.id, run.window));
         buffer.ring = Ring::restore(head.floor, runs, chunks)
             .ok_or_else(|| foreign("its bytes are not those of its timeline"))?;

@@ -5,10 +5,7 @@
 //!
 //! | room | idea |
 //! |---|---|
-//! | `writer` | bytes that are not published yet; the codec tracker |
-//! | `ring` | immutable chunks, addressed by position |
-//! | `buffer` | what readers see: timeline and ring, and a listener's next turn of it |
-//! | [`mount`] | one writer, many readers |
+//! | [`mount`] | a [`buffer`](icecast_ext_core::buffer) with one writer and many readers |
 //! | `adopt` | a parent's relay feed, written into a mount |
 //! | [`journal`] | the buffer on disk |
 //! | `peek` | where bytes belong that somebody else has sent |
@@ -20,12 +17,12 @@
 //! | `tally` | what went through a mount, counted once a tick |
 //! | [`handover`] | a mount and its listeners, for another process |
 //! | [`survey`] | where listeners stand, and whether the loops answer |
-//! | `listener`, `turn`, `socket` | one listener: its state, what it is sent at once, its system calls |
+//! | `listener`, `socket` | one listener: its state, its system calls |
 //!
 //! ```
 //! use std::sync::Arc;
-//! use icecast_ext_core::{address::{Epoch, Offset}, codec::Format};
-//! use icecast_ext_delivery::{Engine, EngineConfig, MountConfig, RunStart};
+//! use icecast_ext_core::{address::{Epoch, Offset}, buffer::RunStart, codec::Format};
+//! use icecast_ext_delivery::{Engine, EngineConfig, MountConfig};
 //!
 //! # fn main() -> Result<(), icecast_ext_delivery::Error> {
 //! let engine = Engine::start(EngineConfig::default(), |ended| println!("{ended:?}"))?;
@@ -47,7 +44,6 @@
 
 mod adopt;
 mod budget;
-mod buffer;
 pub mod clock;
 mod config;
 pub mod engine;
@@ -58,16 +54,13 @@ pub mod journal;
 mod listener;
 pub mod mount;
 mod peek;
-mod ring;
 mod socket;
 pub mod survey;
 mod tally;
 mod ticker;
-mod turn;
-mod writer;
 
 pub use adopt::Adopter;
-pub use config::{EngineConfig, Listeners, MountConfig, RunStart};
+pub use config::{EngineConfig, Listeners, MountConfig};
 pub use engine::{Admission, Ended, Engine, Kind, Next, Reason, Released};
 pub use error::Error;
 pub use handover::Detached;

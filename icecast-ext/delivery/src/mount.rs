@@ -8,21 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position, Session};
+use icecast_ext_core::buffer::{Buffer, Event, RunStart, Turn, Writing};
 use icecast_ext_core::field::{Resume, StreamWindow};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{Refusal, Start};
 use icecast_ext_core::timeline::Timeline;
 
-use crate::buffer::Buffer;
-use crate::config::{Listeners, MountConfig, RunStart};
+use crate::config::{Listeners, MountConfig};
 #[cfg(doc)]
 use crate::engine::Reason;
 use crate::engine::{Kind, Message, Sessions, Shared};
 use crate::journal::MountJournal;
 use crate::journal::record::Record;
 use crate::tally::{Passed, Tally};
-use crate::turn::Turn;
-use crate::writer::{Event, Writing};
 
 /// A mount's back buffer. Written by one, read by all loops; [`crate::Engine::mount`] makes one that is published each tick.
 #[derive(Debug)]
@@ -58,7 +56,7 @@ impl Mount {
     #[must_use]
     pub fn new(name: &str, config: MountConfig) -> Arc<Self> {
         static IDS: AtomicU64 = AtomicU64::new(0);
-        let buffer = RwLock::new(Buffer::new(&config));
+        let buffer = RwLock::new(Buffer::new(config.burst, config.tick));
         Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             name: name.to_owned(),
@@ -123,13 +121,7 @@ impl Mount {
         self.publish_locked(&mut writing);
         self.write().begin(&run);
         let ms = writing.as_ref().map_or(0, Writing::ms);
-        *writing = Some(Writing::new(
-            run.epoch,
-            run.format,
-            run.first,
-            run.prelude.clone(),
-            ms,
-        ));
+        *writing = Some(Writing::begin(&run, ms));
         self.nudged.store(false, Ordering::Relaxed);
         self.record(|| Record::Begin(run));
     }
@@ -142,8 +134,11 @@ impl Mount {
         }
         let begun = match &mut *lock(&self.writing) {
             Some(writing) => {
-                writing.append(bytes, now_ms);
-                writing.begun
+                if let Some(damaged) = writing.append(bytes, now_ms) {
+                    let at = writing.next();
+                    tracing::warn!(%at, damaged, "broken Ogg pages: passed on as they are, nobody starts there");
+                }
+                writing.begun()
             }
             None => return,
         };
@@ -379,7 +374,9 @@ impl Mount {
     /// Adds to `turn` what a listener at `from` is sent next. True if the mount is closed.
     pub(crate) fn plan(&self, from: Cursor, limit: usize, turn: &mut Turn) -> bool {
         let buffer = self.read();
-        buffer.plan(from, self.tick.load(Ordering::Relaxed), limit, turn);
+        if let Err(at) = buffer.plan(from, self.tick.load(Ordering::Relaxed), limit, turn) {
+            tracing::error!(%at, "the timeline holds a byte that the ring does not");
+        }
         buffer.closed
     }
 

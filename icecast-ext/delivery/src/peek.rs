@@ -61,7 +61,8 @@ mod tests {
     use icecast_ext_core::codec::Format;
 
     use super::*;
-    use crate::config::{MountConfig, RunStart};
+    use crate::config::MountConfig;
+    use icecast_ext_core::buffer::RunStart;
 
     #[test]
     fn finds_bytes_on_either_side_of_the_edge() {

@@ -5,6 +5,8 @@ mod crypt;
 mod seal;
 mod tls;
 
+use icecast_ext_core::buffer::MAX_PIECES;
+
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -15,7 +17,6 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use rustls::ServerConnection;
 use socket2::SockRef;
 
-use crate::turn::MAX_PIECES;
 use crypt::Crypt;
 pub use seal::Seal;
 use seal::Sealed;

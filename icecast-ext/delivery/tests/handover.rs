@@ -13,14 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::*;
 use icecast_ext_core::address::{Offset, Session};
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::frame::{Decoder, Frame};
 use icecast_ext_core::icy::{Deinterleaver, Part};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::timeline::Timeline;
 use icecast_ext_delivery::{
-    Engine, EngineConfig, Error, Journal, Kind, Mount, MountConfig, Reason, RunStart,
-    handover::Progress,
+    Engine, EngineConfig, Error, Journal, Kind, Mount, MountConfig, Reason, handover::Progress,
 };
 use proptest::prelude::*;
 

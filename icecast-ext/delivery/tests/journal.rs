@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::*;
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
-use icecast_ext_delivery::{Error, Journal, Mount, MountConfig, RunStart};
+use icecast_ext_delivery::{Error, Journal, Mount, MountConfig};
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(dir.join("mounts/mlive"))

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::*;
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::frame::{Decoder, Frame};
 use icecast_ext_core::icy::{Deinterleaver, Part};
 use icecast_ext_core::plan::Cursor;
-use icecast_ext_delivery::{EngineConfig, Kind, MountConfig, Reason, RunStart};
+use icecast_ext_delivery::{EngineConfig, Kind, MountConfig, Reason};
 
 const WAIT: Duration = Duration::from_secs(10);
 

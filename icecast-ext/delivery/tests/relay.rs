@@ -13,11 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::*;
 use icecast_ext_core::address::Position;
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::field::{From, Miss, Resume};
 use icecast_ext_core::frame::{Decoder, Frame};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::Kind as StartKind;
-use icecast_ext_delivery::{Adopter, Engine, EngineConfig, Kind, Mount, MountConfig, RunStart};
+use icecast_ext_delivery::{Adopter, Engine, EngineConfig, Kind, Mount, MountConfig};
 
 fn at(position: Position) -> Resume {
     Resume {

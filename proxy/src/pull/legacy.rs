@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::Offset;
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::{self, Format};
 use icecast_ext_core::head::Response;
 use icecast_ext_core::heal::{self, Evidence, Unproven};
 use icecast_ext_core::icy::{self, Deinterleaver, Part};
-use icecast_ext_delivery::RunStart;
 use tokio::time::Instant;
 
 use super::{Body, Ended, Memory};

@@ -1,7 +1,7 @@
 //! URLs of relays: which ones a server may name.
 
 /// The longest URL that is believed.
-const MAX_URL: usize = 2048;
+pub(super) const MAX_URL: usize = 2048;
 
 /// `http://authority/path?query`, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,42 @@ impl<'a> Url<'a> {
             None => format!("{scheme}://{}{slash}{}", self.host, self.path),
         }
     }
+}
+
+/// Where a URL leads, for whoever opens the connection.
+#[derive(Debug)]
+pub(super) struct Endpoint<'a> {
+    pub(super) https: bool,
+    /// A name or an address, IPv6 without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// For `Host`.
+    pub(super) authority: String,
+    pub(super) userinfo: Option<&'a str>,
+    /// From the slash on.
+    pub(super) target: String,
+}
+
+/// `None`: that is no URL, or its port is none.
+pub(super) fn endpoint(url: &str) -> Option<Endpoint<'_>> {
+    let url = Url::parse(url)?;
+    let (host, port) = match url.host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        _ => (url.host.as_str(), if url.https { 443 } else { 80 }),
+    };
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let slash = if url.path.starts_with('/') { "" } else { "/" };
+    (!host.is_empty()).then(|| Endpoint {
+        https: url.https,
+        host: host.to_owned(),
+        port,
+        authority: url.host.clone(),
+        userinfo: url.userinfo,
+        target: format!("{slash}{}", url.path),
+    })
 }
 
 /// True for a URL that a client can be given.
@@ -201,6 +237,40 @@ mod tests {
             from("https://one.example/live", "//x/").as_deref(),
             Some("https://x/")
         );
+    }
+
+    #[test]
+    fn an_endpoint_is_what_a_connection_needs() {
+        for (url, host, port, authority, target) in [
+            (
+                "http://A.example/live?x#y",
+                "a.example",
+                80,
+                "a.example",
+                "/live?x",
+            ),
+            (
+                "https://u:p@a.example:8443",
+                "a.example",
+                8443,
+                "a.example:8443",
+                "/",
+            ),
+            ("https://[::1]/a", "::1", 443, "[::1]", "/a"),
+            ("http://[::1]:8000?b", "::1", 8000, "[::1]:8000", "/?b"),
+        ] {
+            let found = endpoint(url).unwrap();
+            assert_eq!((found.host.as_str(), found.port), (host, port));
+            assert_eq!(
+                (found.authority.as_str(), found.target.as_str()),
+                (authority, target)
+            );
+            assert_eq!(found.https, url.starts_with("https"));
+        }
+        assert_eq!(endpoint("https://u:p@a/").unwrap().userinfo, Some("u:p"));
+        for url in ["http://a:b/", "http://a:99999/", "ftp://a/", "http://[]:1/"] {
+            assert!(endpoint(url).is_none(), "{url}");
+        }
     }
 
     #[test]

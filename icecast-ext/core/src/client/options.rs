@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::link;
+use super::relays::MAX_RELAYS;
 use crate::address::Position;
 use crate::field::Miss;
 
@@ -36,6 +38,10 @@ pub struct Options {
     pub history: usize,
     /// The longest prelude that is accepted, in bytes: it is held until it is complete. 1 MiB.
     pub max_prelude: usize,
+    /// Relays known at once, those given and those learned: at most [`MAX_RELAYS`], which it is by default. At least 1.
+    pub max_relays: usize,
+    /// The longest URL, in bytes: given ones are refused beyond it, and those that a relay names are not learned. 2048
+    pub max_url: usize,
 }
 
 impl Default for Options {
@@ -49,6 +55,28 @@ impl Default for Options {
             give_up_after: Some(Duration::from_secs(60)),
             history: 512 * 1024,
             max_prelude: 1024 * 1024,
+            max_relays: MAX_RELAYS,
+            max_url: link::MAX_URL,
+        }
+    }
+}
+
+impl Options {
+    /// Can a client be made with these relays?
+    pub(super) fn check(&self, relays: &[String]) -> Result<(), ClientError> {
+        let most = self.max_relays.min(MAX_RELAYS);
+        if relays.is_empty() {
+            return Err(ClientError::NoRelay);
+        }
+        if relays.len() > most {
+            return Err(ClientError::Relays(relays.len(), most));
+        }
+        if let Some(long) = relays.iter().find(|url| url.len() > self.max_url) {
+            return Err(ClientError::LongUrl(long.len(), self.max_url));
+        }
+        match relays.iter().find(|url| !link::valid(url)) {
+            Some(bad) => Err(ClientError::Url(link::shown(bad))),
+            None => Ok(()),
         }
     }
 }
@@ -60,6 +88,12 @@ pub enum ClientError {
     /// The list is empty.
     #[error("no relay is given")]
     NoRelay,
+    /// More than [`Options::max_relays`].
+    #[error("{0} relays are given, and {1} may be known")]
+    Relays(usize, usize),
+    /// Longer than [`Options::max_url`].
+    #[error("a URL of {0} bytes is given, and {1} may be known")]
+    LongUrl(usize, usize),
     /// Neither http nor https, or not a URL.
     #[error("{0:?} is not an http or https URL")]
     Url(String),

@@ -36,13 +36,18 @@ pub(super) struct Relay {
 pub(super) struct Relays {
     list: Vec<Relay>,
     at: usize,
+    most: usize,
+    max_url: usize,
 }
 
 impl Relays {
-    pub(super) fn new(urls: impl IntoIterator<Item = String>) -> Self {
+    /// At most so many are learned, of URLs no longer than that.
+    pub(super) fn new(urls: impl IntoIterator<Item = String>, most: usize, max_url: usize) -> Self {
         let mut relays = Self {
             list: Vec::new(),
             at: 0,
+            most: most.min(MAX_RELAYS),
+            max_url,
         };
         urls.into_iter().for_each(|url| relays.add(url));
         relays
@@ -68,10 +73,11 @@ impl Relays {
 
     /// A `Link` of the current relay's answer, which came from `base`.
     pub(super) fn learn(&mut self, base: &str, reference: &str) {
-        if self.list.len() >= MAX_RELAYS {
+        if self.list.len() >= self.most {
             return;
         }
-        if let Some(url) = link::resolve(&self.current().url, base, reference) {
+        let url = link::resolve(&self.current().url, base, reference);
+        if let Some(url) = url.filter(|url| url.len() <= self.max_url) {
             self.add(url);
         }
     }
@@ -177,7 +183,7 @@ mod tests {
 
     #[test]
     fn learned_relays_are_bounded_and_never_twice() {
-        let mut relays = Relays::new(["http://A.example/live".to_owned()]);
+        let mut relays = Relays::new(["http://A.example/live".to_owned()], MAX_RELAYS, 2048);
         relays.learn("http://a.example/live", "http://a.example:80/live");
         assert_eq!(relays.urls().count(), 1);
         for n in 0..100 {
@@ -190,7 +196,11 @@ mod tests {
     #[test]
     fn a_relay_that_asked_for_time_is_passed_over_while_another_is_there() {
         let second = Duration::from_secs(1);
-        let mut relays = Relays::new(["http://a/", "http://b/"].map(str::to_owned));
+        let mut relays = Relays::new(
+            ["http://a/", "http://b/"].map(str::to_owned),
+            MAX_RELAYS,
+            2048,
+        );
         relays.failed(Trouble::Status(503), 20 * second);
         assert_eq!(relays.advance(second), Some((second, false)));
         assert_eq!(relays.current().url, "http://b/");

@@ -7,6 +7,9 @@ use crate::icy;
 
 use super::event::{Event, Out, Title};
 
+/// Titles of one block that are looked at.
+const MOST: usize = 32;
+
 /// What was told so far.
 #[derive(Debug, Default)]
 pub(super) struct Titles {
@@ -28,7 +31,8 @@ impl Titles {
     pub(super) fn block(&mut self, text: &[u8], here: Option<Position>, out: &mut Out) {
         let named = icy::titles(text);
         let mut placed = Vec::new();
-        for title in named {
+        // A block has room for hundreds; the newest stand first where they have places, and else there is one.
+        for title in named.into_iter().take(MOST) {
             let text = Bytes::copy_from_slice(title.title);
             let url = title.url.map(Bytes::copy_from_slice);
             match (title.at, here) {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod caller;
+mod http;
 mod model;
 mod play;
 mod relays;

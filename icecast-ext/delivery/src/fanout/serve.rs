@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 
 use bytes::Bytes;
+use icecast_ext_core::buffer::Then;
 use icecast_ext_core::plan::End;
 
 use super::Fanout;
 use crate::engine::{Next, Reason};
 use crate::listener::State;
 use crate::socket::Peer;
-use crate::turn::Then;
 
 impl Fanout {
     /// A listener's turn.

@@ -4,12 +4,12 @@ use std::num::NonZeroU32;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position, Window};
+use icecast_ext_core::buffer::Pending;
 use icecast_ext_core::timeline::{Run, RunId, Span, Splice, Title};
 
 use crate::journal::wire::{
     self, Read, put_bytes, put_event, put_format, put_placed, put_u32, put_u64,
 };
-use crate::writer::Pending;
 
 /// Another process of this version reads it; any other refuses.
 const VERSION: u8 = 2;

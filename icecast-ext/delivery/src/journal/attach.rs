@@ -1,13 +1,11 @@
 //! A mount and its journal: what is recorded, and how it comes back.
 
 use icecast_ext_core::address::Position;
+use icecast_ext_core::buffer::{Buffer, RunStart, Writing};
 
-use crate::buffer::Buffer;
-use crate::config::RunStart;
 use crate::journal::record::{Record, Snapshot};
 use crate::journal::{Journal, Loaded};
 use crate::mount::{Mount, lock};
-use crate::writer::Writing;
 
 impl Mount {
     /// Fills the mount, which holds nothing yet, with what it left in the journal, and records what follows. The edge that comes
@@ -17,7 +15,8 @@ impl Mount {
         let handle = journal.load(self.id(), self.name(), |record, forget| {
             let mut buffer = self.write();
             if forget {
-                *buffer = Buffer::new(&self.config());
+                let config = self.config();
+                *buffer = Buffer::new(config.burst, config.tick);
             }
             let follows = restore(&mut buffer, record);
             let mut gone = Vec::new();

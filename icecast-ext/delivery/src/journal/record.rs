@@ -5,12 +5,11 @@
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position};
+use icecast_ext_core::buffer::{Batch, RunStart};
 
-use crate::config::RunStart;
 use crate::journal::wire::{
     self, Read, put_bytes, put_event, put_placed, put_run, put_u32, put_u64,
 };
-use crate::writer::Batch;
 
 /// Something that happened to a mount, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +147,7 @@ mod tests {
     use icecast_ext_core::codec::Format;
 
     use super::*;
-    use crate::writer::Event;
+    use icecast_ext_core::buffer::Event;
 
     fn offset(n: u64) -> Offset {
         Offset::new(n).unwrap()

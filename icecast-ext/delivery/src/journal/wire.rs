@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset};
+use icecast_ext_core::buffer::{Event, RunStart};
 use icecast_ext_core::codec::Format;
-
-use crate::config::RunStart;
-use crate::writer::Event;
 
 /// No payload is longer: one tick's bytes, or a run's preludes.
 const MAX_RECORD: usize = 128 << 20;

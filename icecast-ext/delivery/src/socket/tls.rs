@@ -3,6 +3,8 @@
 //! A turn's bytes are taken when they are encrypted; what the kernel does not take of a record stays pending, so that a record
 //! is never cut and nothing is planned or ended before it is gone.
 
+use icecast_ext_core::buffer::MAX_PIECES;
+
 use std::io::{self, IoSlice, Read as _, Write as _};
 
 use bytes::Bytes;
@@ -10,7 +12,6 @@ use mio::net::TcpStream;
 use rustls::ServerConnection;
 
 use super::{Peer, Sent, raw_receive, raw_send_all, raw_send_one};
-use crate::turn::MAX_PIECES;
 
 /// At most so many encrypted bytes wait for room in a socket (and what the records add).
 const PENDING: usize = 64 << 10;

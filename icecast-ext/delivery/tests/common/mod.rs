@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position};
+use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::Format;
 use icecast_ext_core::icy::{Deinterleaver, Part};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_delivery::{
-    Admission, Ended, Engine, EngineConfig, Kind, Mount, MountConfig, RunStart, Socket,
+    Admission, Ended, Engine, EngineConfig, Kind, Mount, MountConfig, Socket,
 };
 
 pub fn epoch(n: u8) -> Epoch {

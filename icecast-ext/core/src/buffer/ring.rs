@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use icecast_ext_core::address::{Offset, Window};
-use icecast_ext_core::timeline::RunId;
+
+use crate::address::{Offset, Window};
+use crate::timeline::RunId;
 
 /// Bytes that were published at once.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ struct Span {
 
 /// The bytes that a mount holds, runs one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Ring {
+pub struct Ring {
     spans: VecDeque<Span>,
     chunks: VecDeque<Chunk>,
     next: u64,
@@ -34,7 +35,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// A run begins, or the current one goes on.
-    pub(crate) fn begin(&mut self, run: RunId, first: Offset) {
+    pub(super) fn begin(&mut self, run: RunId, first: Offset) {
         if self.spans.back().is_some_and(|last| last.run == run) {
             return;
         }
@@ -51,7 +52,8 @@ impl Ring {
 
     /// The ring of another process: `floor` bytes had come before the oldest, `runs` are held, in these chunks. `None` if
     /// the chunks are not what the runs say.
-    pub(crate) fn restore(
+    #[must_use]
+    pub fn restore(
         floor: u64,
         runs: impl Iterator<Item = (RunId, Window)>,
         chunks: Vec<(u64, Bytes)>,
@@ -72,45 +74,40 @@ impl Ring {
     }
 
     /// The chunks, the oldest first, each with the time when its first byte arrived, ms.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = (u64, Bytes)> {
+    pub fn chunks(&self) -> impl Iterator<Item = (u64, Bytes)> {
         self.chunks
             .iter()
             .map(|chunk| (chunk.ms, chunk.bytes.clone()))
     }
 
     /// Bytes that follow. `ms`: when the first of them arrived.
-    pub(crate) fn push(&mut self, bytes: Bytes, ms: u64) {
+    pub(super) fn push(&mut self, bytes: Bytes, ms: u64) {
         let start = self.next;
         self.next += bytes.len() as u64;
         self.chunks.push_back(Chunk { start, ms, bytes });
     }
 
     /// Bytes held.
-    pub(crate) fn held(&self) -> u64 {
+    #[must_use]
+    pub fn held(&self) -> u64 {
         self.next - self.floor()
     }
 
     /// Count of all bytes that came before the oldest held.
-    pub(crate) fn floor(&self) -> u64 {
+    #[must_use]
+    pub fn floor(&self) -> u64 {
         self.chunks.front().map_or(self.next, |chunk| chunk.start)
     }
 
     /// Count of all bytes ever published.
-    pub(crate) fn next(&self) -> u64 {
+    #[must_use]
+    pub fn next(&self) -> u64 {
         self.next
-    }
-
-    /// Bytes of the newest chunk.
-    #[cfg(test)]
-    pub(crate) fn newest(&self) -> u64 {
-        self.chunks
-            .back()
-            .map_or(0, |chunk| chunk.bytes.len() as u64)
     }
 
     /// Takes the oldest chunk out, if the one after it is older than `window` ms, or more than `cap` bytes are held. The
     /// newest chunk stays.
-    pub(crate) fn evict(&mut self, window: u64, cap: u64) -> Option<Bytes> {
+    pub(super) fn evict(&mut self, window: u64, cap: u64) -> Option<Bytes> {
         let (after, last) = (self.chunks.get(1)?, self.chunks.back()?);
         if after.ms.saturating_add(window) > last.ms && self.held() <= cap {
             return None;
@@ -137,7 +134,7 @@ impl Ring {
 
     /// Appends up to `len` bytes from `at` on to `out`, in at most `pieces` pieces. Returns how many bytes that was: none if
     /// `at` is not held.
-    pub(crate) fn collect(
+    pub fn collect(
         &self,
         run: RunId,
         at: Offset,
@@ -172,9 +169,9 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use icecast_ext_core::address::Epoch;
-    use icecast_ext_core::codec::Format;
-    use icecast_ext_core::timeline::{Begin, Timeline};
+    use crate::address::Epoch;
+    use crate::codec::Format;
+    use crate::timeline::{Begin, Timeline};
 
     use super::*;
 

@@ -1,14 +1,15 @@
 //! What a listener is sent at once, and what is left of it when the socket takes less.
 
 use bytes::{Buf as _, Bytes};
-use icecast_ext_core::plan::{Cursor, End};
 
-/// Pieces in one `sendmsg`.
-pub(crate) const MAX_PIECES: usize = 64;
+use crate::plan::{Cursor, End};
+
+/// Pieces of one turn, at most: what one `sendmsg` takes.
+pub const MAX_PIECES: usize = 64;
 
 /// What follows a turn that was sent whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Then {
+pub enum Then {
     /// There is more: another turn.
     More,
     /// Nothing until the mount's next tick.
@@ -28,7 +29,7 @@ struct Segment {
 
 /// Pieces for one `sendmsg`, in order. Listeners at the same cursor share a turn.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     pieces: Vec<Bytes>,
     segments: Vec<Segment>,
     bytes: usize,
@@ -38,15 +39,15 @@ pub(crate) struct Turn {
 
 /// After the socket took some of a turn.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Settled {
+pub struct Settled {
     /// Where the listener is now.
-    pub(crate) cursor: Cursor,
+    pub cursor: Cursor,
     /// What it must be sent before anything else.
-    pub(crate) rest: Option<Bytes>,
+    pub rest: Option<Bytes>,
     /// Canonical bytes among those sent.
-    pub(crate) audio: u64,
+    pub audio: u64,
     /// What follows; `None` if the turn was sent in part.
-    pub(crate) then: Option<Then>,
+    pub then: Option<Then>,
 }
 
 impl Default for Turn {
@@ -63,7 +64,7 @@ impl Default for Turn {
 
 impl Turn {
     /// Empties it.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.pieces.clear();
         self.segments.clear();
         self.bytes = 0;
@@ -72,22 +73,24 @@ impl Turn {
     }
 
     /// Bytes of it.
-    pub(crate) const fn bytes(&self) -> usize {
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Room for pieces.
-    pub(crate) fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         MAX_PIECES.saturating_sub(self.pieces.len())
     }
 
     /// What to send.
-    pub(crate) fn pieces(&self) -> &[Bytes] {
+    #[must_use]
+    pub fn pieces(&self) -> &[Bytes] {
         &self.pieces
     }
 
     /// Bytes that are sent whole, before the cursor moves from `before` to `after`.
-    pub(crate) fn overhead(&mut self, bytes: Bytes, before: Cursor, after: Cursor) {
+    pub fn overhead(&mut self, bytes: Bytes, before: Cursor, after: Cursor) {
         if !bytes.is_empty() {
             let len = bytes.len();
             self.pieces.push(bytes);
@@ -98,7 +101,7 @@ impl Turn {
     }
 
     /// Canonical bytes; `fill` appends their pieces and says how many bytes they are, and where the cursor is after them.
-    pub(crate) fn audio(
+    pub(super) fn audio(
         &mut self,
         before: Cursor,
         fill: impl FnOnce(&mut Vec<Bytes>) -> (u64, Cursor),
@@ -127,13 +130,14 @@ impl Turn {
     }
 
     /// What follows once all was sent, and the cursor then.
-    pub(crate) fn then(&mut self, then: Then, cursor: Cursor) {
+    pub(super) fn then(&mut self, then: Then, cursor: Cursor) {
         self.then = then;
         self.end = Some(cursor);
     }
 
     /// The socket took `sent` bytes, at least one unless the turn is empty. `from`: the cursor that the turn was made for.
-    pub(crate) fn settle(&self, from: Cursor, sent: usize) -> Settled {
+    #[must_use]
+    pub fn settle(&self, from: Cursor, sent: usize) -> Settled {
         if sent >= self.bytes {
             let audio = self
                 .segments

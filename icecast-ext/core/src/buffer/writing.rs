@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use icecast_ext_core::address::{Epoch, Offset, Position};
-use icecast_ext_core::codec::{Format, Mark, Tracker};
 
-use crate::buffer::Buffer;
+use crate::address::{Epoch, Offset, Position};
+use crate::codec::{Format, Mark, Tracker};
+
+use super::{Buffer, RunStart};
 
 /// Something with a place among the bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Event {
+pub enum Event {
     /// A late joiner may start here.
     Sync(Offset),
     /// The prelude from here on.
@@ -22,7 +23,9 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    pub(crate) const fn at(&self) -> Offset {
+    /// Where.
+    #[must_use]
+    pub const fn at(&self) -> Offset {
         match self {
             Self::Sync(at) | Self::Prelude(at, _) | Self::Title(at, _) | Self::Time(at, _) => *at,
         }
@@ -31,28 +34,30 @@ impl Event {
 
 /// Whole units that are published at once, with the events from their first byte to before their end.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// Of the first byte.
-    pub(crate) at: Offset,
+    pub at: Offset,
     /// Not empty.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
     /// When the first byte arrived, or the last that is known before it.
-    pub(crate) ms: u64,
+    pub ms: u64,
     /// In order of offsets.
-    pub(crate) events: Vec<Event>,
+    pub events: Vec<Event>,
 }
 
 /// What a writer has and has not published.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Pending {
-    pub(crate) bytes: Bytes,
-    pub(crate) events: Vec<Event>,
-    /// As [`Writing`] has them.
-    pub(crate) arrivals: Vec<(Offset, u64)>,
+pub struct Pending {
+    /// Received and not published.
+    pub bytes: Bytes,
+    /// What stands in them, or after them.
+    pub events: Vec<Event>,
+    /// When appends came, by the offset of each one's first byte.
+    pub arrivals: Vec<(Offset, u64)>,
     /// The last time known.
-    pub(crate) ms: u64,
+    pub ms: u64,
     /// Something of the run has been published.
-    pub(crate) begun: bool,
+    pub begun: bool,
 }
 
 /// A codec tracker that must be told again where it stands is shown at least so much: a few frames of any size.
@@ -62,8 +67,8 @@ const MAX_RETOLD: u64 = 16 << 20;
 
 /// The current run's unpublished bytes.
 #[derive(Debug)]
-pub(crate) struct Writing {
-    pub(crate) epoch: Epoch,
+pub struct Writing {
+    epoch: Epoch,
     format: Format,
     tracker: Tracker,
     /// The published edge: the offset of `bytes[0]`.
@@ -74,19 +79,18 @@ pub(crate) struct Writing {
     /// When appends came, by the offset of each one's first byte; the first of them is that of `bytes[0]`.
     arrivals: VecDeque<(Offset, u64)>,
     ms: u64,
-    /// Something of the run has been published.
-    pub(crate) begun: bool,
+    begun: bool,
 }
 
 impl Writing {
-    /// A run that goes on at `edge`. `prelude`: what is in force there. `ms`: the last time known.
-    pub(crate) fn new(
-        epoch: Epoch,
-        format: Format,
-        edge: Offset,
-        prelude: Option<Bytes>,
-        ms: u64,
-    ) -> Self {
+    /// A run begins. `ms`: the last time known.
+    #[must_use]
+    pub fn begin(run: &RunStart, ms: u64) -> Self {
+        Self::new(run.epoch, run.format, run.first, run.prelude.clone(), ms)
+    }
+
+    /// A run that goes on at `edge`. `prelude`: what is in force there.
+    fn new(epoch: Epoch, format: Format, edge: Offset, prelude: Option<Bytes>, ms: u64) -> Self {
         Self {
             epoch,
             format,
@@ -103,7 +107,8 @@ impl Writing {
 
     /// The current run's, as the buffer has it; `None` if that has ended. The codec tracker is shown what is held from a
     /// place on where one may begin, so that it stands where it would, had it seen everything.
-    pub(crate) fn resume(buffer: &Buffer) -> Option<Self> {
+    #[must_use]
+    pub fn resume(buffer: &Buffer) -> Option<Self> {
         let run = buffer.timeline.runs().next_back()?;
         if run.ended {
             return None;
@@ -138,7 +143,8 @@ impl Writing {
     }
 
     /// What is not published yet, for another process.
-    pub(crate) fn pending(&self) -> Pending {
+    #[must_use]
+    pub fn pending(&self) -> Pending {
         Pending {
             bytes: Bytes::copy_from_slice(&self.bytes),
             events: self.events.iter().cloned().collect(),
@@ -149,7 +155,7 @@ impl Writing {
     }
 
     /// Goes on with what another process had not published yet.
-    pub(crate) fn take_up(&mut self, pending: Pending) {
+    pub fn take_up(&mut self, pending: Pending) {
         self.tracker.feed(&pending.bytes, &mut self.marks);
         self.marks.clear();
         self.bytes = pending.bytes.into();
@@ -160,7 +166,8 @@ impl Writing {
     }
 
     /// The byte that comes next, published or not.
-    pub(crate) fn next(&self) -> Position {
+    #[must_use]
+    pub fn next(&self) -> Position {
         Position::new(
             self.epoch,
             self.edge.saturating_add(self.bytes.len() as u64),
@@ -168,17 +175,26 @@ impl Writing {
     }
 
     /// The last time known, ms.
-    pub(crate) const fn ms(&self) -> u64 {
+    #[must_use]
+    pub const fn ms(&self) -> u64 {
         self.ms
     }
 
     /// Unpublished bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Bytes that follow. `ms`: when they arrived, if that is the clock of this run.
-    pub(crate) fn append(&mut self, bytes: &[u8], ms: Option<u64>) {
+    /// Something of the run has been published.
+    #[must_use]
+    pub const fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Bytes that follow. `ms`: when they arrived, if that is the clock of this run. `Some`: how many broken Ogg pages there have
+    /// been so far, if that is worth a line in a log: at first, and then ever less often.
+    pub fn append(&mut self, bytes: &[u8], ms: Option<u64>) -> Option<u64> {
         if let Some(ms) = ms {
             self.arrivals.push_back((self.next().offset, ms));
         }
@@ -186,22 +202,19 @@ impl Writing {
         let before = self.tracker.damaged();
         self.tracker.feed(bytes, &mut self.marks);
         let damaged = self.tracker.damaged();
-        // At first, and then ever less often.
-        if damaged.max(1).ilog2() > before.max(1).ilog2() || (before == 0 && damaged > 0) {
-            let at = self.next();
-            tracing::warn!(%at, damaged, "broken Ogg pages: passed on as they are, nobody starts there");
-        }
         for mark in self.marks.drain(..) {
             self.events.push_back(match mark {
                 Mark::Sync(at) => Event::Sync(at),
                 Mark::Prelude(at, bytes) => Event::Prelude(at, bytes),
             });
         }
+        let first = before == 0 && damaged > 0;
+        (first || damaged.max(1).ilog2() > before.max(1).ilog2()).then_some(damaged)
     }
 
     /// An event of the source or the parent. One below the published edge is the timeline's to judge: a relay is told again what
     /// it knows when it resumes.
-    pub(crate) fn event(&mut self, event: Event) {
+    pub fn event(&mut self, event: Event) {
         if let Event::Title(at, _) = event {
             // Of two titles for the same byte the later is true.
             self.events
@@ -211,7 +224,7 @@ impl Writing {
     }
 
     /// Takes what is whole, or of frames all (`cut`); `None` if nothing is.
-    pub(crate) fn take(&mut self, cut: bool) -> Option<Batch> {
+    pub fn take(&mut self, cut: bool) -> Option<Batch> {
         let len = match self.format {
             Format::Mpeg | Format::Adts if cut => self.bytes.len(),
             _ => {

@@ -1,0 +1,193 @@
+//! What a mount holds: timeline and bytes, what is not published yet, and a listener's next turn of it. No locks.
+//!
+//! One writes, many read. What comes is kept in a [`Writing`] until whole frames or pages are published as a [`Batch`] into
+//! the [`Buffer`], from which a [`Turn`] is filled for each listener that stands at the same [`Cursor`].
+//!
+//! | room | idea |
+//! |---|---|
+//! | `writing` | bytes that are not published yet; the codec tracker |
+//! | `ring` | immutable chunks, addressed by position |
+//! | `turn` | what a listener is sent at once, and what is left of it when the socket takes less |
+//! | `adopt` | a parent's relay feed, written into a mount |
+
+mod adopt;
+mod ring;
+mod turn;
+mod writing;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::address::{Epoch, Offset, Position};
+use crate::codec::Format;
+use crate::plan::{Cursor, End, Step};
+use crate::timeline::{Begin, Timeline};
+
+pub use adopt::{Adopter, Adopts};
+pub use ring::Ring;
+pub use turn::{MAX_PIECES, Settled, Then, Turn};
+pub use writing::{Batch, Event, Pending, Writing};
+
+/// How a run begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunStart {
+    /// Its name.
+    pub epoch: Epoch,
+    /// Its first byte.
+    pub first: Offset,
+    /// The minter says that it follows the run before (R-SPLICE-1).
+    pub declared: bool,
+    /// Whose frames or pages are looked for.
+    pub format: Format,
+    /// `Content-Type` and `icy-*` lines, each ending in CRLF, as a FORMAT frame has them.
+    pub fields: Bytes,
+    /// What is in force at `first`, if the caller knows (a relay does).
+    pub prelude: Option<Bytes>,
+}
+
+fn tick_ms(tick: Duration) -> u32 {
+    u32::try_from(tick.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The published part of a mount.
+#[derive(Debug)]
+pub struct Buffer {
+    /// Where everything stands.
+    pub timeline: Timeline,
+    /// The bytes.
+    pub ring: Ring,
+    /// For FORMAT frames.
+    tick_ms: u32,
+    /// No more will come.
+    pub closed: bool,
+}
+
+impl Buffer {
+    /// Holds nothing yet. `burst`: bytes before the edge at which a live join starts. `tick`: how often it is published.
+    #[must_use]
+    pub fn new(burst: u64, tick: Duration) -> Self {
+        Self {
+            timeline: Timeline::new(burst),
+            ring: Ring::default(),
+            tick_ms: tick_ms(tick),
+            closed: false,
+        }
+    }
+
+    /// FORMAT frames say from now on that the mount publishes so often.
+    pub fn set_tick(&mut self, tick: Duration) {
+        self.tick_ms = tick_ms(tick);
+        self.timeline.set_tick(self.tick_ms);
+    }
+
+    /// A run begins.
+    pub fn begin(&mut self, run: &RunStart) {
+        let id = self.timeline.begin(Begin {
+            epoch: run.epoch,
+            first: run.first,
+            declared: run.declared,
+            format: run.format,
+            tick_ms: self.tick_ms,
+            fields: run.fields.clone(),
+        });
+        self.ring.begin(id, run.first);
+        if let Some(prelude) = run.prelude.clone().filter(|bytes| !bytes.is_empty()) {
+            self.timeline.prelude(run.first, prelude);
+        }
+    }
+
+    /// Bytes that follow, with what happened in them. Events stand before bytes: what was sent stays true.
+    pub fn grow(&mut self, batch: &Batch) {
+        for event in &batch.events {
+            match event {
+                Event::Sync(at) => self.timeline.sync(*at),
+                Event::Prelude(at, bytes) => self.timeline.prelude(*at, bytes.clone()),
+                Event::Title(at, text) => self.timeline.title(*at, text.clone()),
+                Event::Time(at, ms) => self.timeline.time(*at, *ms),
+            }
+        }
+        self.timeline.grow(batch.bytes.len() as u64);
+        self.ring.push(batch.bytes.clone(), batch.ms);
+    }
+
+    /// Takes out what is older than `window` ms or over `cap` bytes, for the caller to drop after the lock.
+    pub fn evict(&mut self, window: u64, cap: u64, gone: &mut Vec<Bytes>) {
+        while let Some(bytes) = self.ring.evict(window, cap) {
+            self.timeline.evict(bytes.len() as u64);
+            gone.push(bytes);
+        }
+    }
+
+    /// Adds to `turn` what a listener at `from` is sent next: up to about `limit` bytes, of which no more than that are
+    /// canonical ones, and all of one run. `tick` counts the mount's ticks ([`Cursor::step`]).
+    ///
+    /// # Errors
+    /// A byte that the timeline holds and the ring does not, which would be a bug of whoever filled them: the listener ends.
+    pub fn plan(
+        &self,
+        from: Cursor,
+        tick: u32,
+        limit: usize,
+        turn: &mut Turn,
+    ) -> Result<(), Position> {
+        let mut cursor = from;
+        // A step that sends nothing moves on: each is taken once, however odd the timeline.
+        for _ in 0..4 * MAX_PIECES {
+            let left = limit.saturating_sub(turn.bytes());
+            if left == 0 || turn.room() == 0 {
+                break;
+            }
+            let (step, after) = cursor.step(&self.timeline, left as u64, tick);
+            match step {
+                Step::Audio(want) => {
+                    let held = turn.bytes();
+                    turn.audio(cursor, |pieces| {
+                        let room = MAX_PIECES - pieces.len();
+                        let got = after.run().map_or(0, |run| {
+                            self.ring
+                                .collect(run, cursor.at().offset, want, room, pieces)
+                        });
+                        (got, if got == want { after } else { cursor.sent(got) })
+                    });
+                    match turn.bytes() - held {
+                        0 => {
+                            turn.then(Then::End(End::Evicted), cursor);
+                            return Err(cursor.at());
+                        }
+                        got if (got as u64) < want => {
+                            return Ok(turn.then(Then::More, cursor.sent(got as u64)));
+                        }
+                        _ => {}
+                    }
+                }
+                Step::Overhead(bytes) => {
+                    turn.overhead(bytes, cursor, after);
+                    if after.at() != cursor.at() {
+                        // A splice. How far it is to a place is counted within a run.
+                        return Ok(turn.then(Then::More, after));
+                    }
+                }
+                Step::Wait => return Ok(turn.then(Then::Wait, after)),
+                Step::End(end) => return Ok(turn.then(Then::End(end), after)),
+            }
+            cursor = after;
+        }
+        turn.then(Then::More, cursor);
+        Ok(())
+    }
+
+    /// The last `max` bytes of the current run, oldest first.
+    #[must_use]
+    pub fn tail(&self, max: u64) -> Vec<u8> {
+        let Some(run) = self.timeline.runs().next_back() else {
+            return Vec::new();
+        };
+        let len = run.window.len().min(max);
+        let mut pieces = Vec::new();
+        let from = run.window.next.saturating_sub(len);
+        self.ring
+            .collect(run.id, from, len, usize::MAX, &mut pieces);
+        pieces.concat()
+    }
+}
