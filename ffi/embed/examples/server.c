@@ -1,0 +1,219 @@
+/* A live server of one mount: takes a source, serves listeners, and lets them resume.
+ *
+ *     cc -O2 -o server server.c $(pkg-config --cflags --libs icecast_ext)
+ *     ./server 8000 /live.mp3 hackme
+ *     ffmpeg -re -i music.flac -f mp3 -content_type audio/mpeg icecast://source:hackme@localhost:8000/live.mp3
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <icecast_ext.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONNECTIONS = 1000, HEAD = 8192, TICK = 250, PATIENCE = 15000 };
+
+struct connection {
+    int fd; /* -1: free */
+    int source, full;
+    uint64_t since; /* when it last did something */
+    size_t length;
+    struct icecast_ext_listener *listener;
+    struct icecast_ext_request request;
+    uint8_t head[HEAD];
+};
+
+static struct connection all[CONNECTIONS];
+static struct icecast_ext_mount *mount;
+static const char *path, *password;
+static int has_source;
+
+static int check(int result)
+{
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", icecast_ext_result_text(result), icecast_ext_last_error());
+        exit(1);
+    }
+    return result;
+}
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void drop(struct connection *c, int reset)
+{
+    struct linger at_once = {1, 0};
+    if (reset)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (c->source) {
+        check(icecast_ext_mount_gone(mount, now()));
+        has_source = 0;
+    }
+    check(icecast_ext_listener_free(c->listener));
+    close(c->fd);
+    c->fd = -1;
+}
+
+/* Sends a listener what there is. */
+static void pump(struct connection *c)
+{
+    struct icecast_ext_piece pieces[64];
+    size_t count;
+    ssize_t n;
+    int result;
+
+    while ((result = check(icecast_ext_listener_pieces(c->listener, now(), pieces, 64, &count))) == ICECAST_EXT_OK) {
+        n = writev(c->fd, (const struct iovec *)pieces, (int)count);
+        c->full = n < 0 && errno == EAGAIN;
+        if (n < 0) {
+            if (!c->full || now() - c->since > PATIENCE)
+                drop(c, 0);
+            return;
+        }
+        check(icecast_ext_listener_sent(c->listener, (size_t)n));
+        c->since = now();
+    }
+    if (result == ICECAST_EXT_END || result == ICECAST_EXT_END_RESET)
+        drop(c, result == ICECAST_EXT_END_RESET);
+}
+
+/* Bytes of the source's body; what it is told at their end is the protocol's. */
+static void body(struct connection *c, const uint8_t *data, size_t length)
+{
+    int result = icecast_ext_mount_body(mount, data, length, now());
+    if (result == ICECAST_EXT_END && c->request.farewell)
+        send(c->fd, c->request.farewell, strlen(c->request.farewell), MSG_NOSIGNAL);
+    if (result != ICECAST_EXT_OK)
+        drop(c, 0);
+}
+
+/* A head is whole, or none will come of it. */
+static void answer(struct connection *c)
+{
+    const char *why = NULL;
+    struct icecast_ext_request *r = &c->request;
+    int here = strcmp(r->path, path) == 0;
+    unsigned status = 0;
+
+    if (r->kind == ICECAST_EXT_REQUEST_SOURCE) {
+        if (!r->authorized || strcmp(r->password, password) != 0)
+            status = 401;
+        else if (!here || has_source)
+            status = 403, why = here ? "there is a source already" : "there is no such mount";
+        else if (icecast_ext_mount_source(mount, c->head, c->length, now()) < 0)
+            status = 400, why = icecast_ext_last_error();
+    }
+    if (status) {
+        check(icecast_ext_refuse(c->head, c->length, status, why, now(), &c->listener));
+    } else if (r->kind != ICECAST_EXT_REQUEST_SOURCE) {
+        check(icecast_ext_answer(here ? mount : NULL, c->head, c->length, now(), &c->listener));
+    } else {
+        has_source = c->source = 1;
+        if (r->greeting)
+            send(c->fd, r->greeting, strlen(r->greeting), MSG_NOSIGNAL);
+        body(c, c->head + r->length, c->length - r->length);
+        return;
+    }
+    pump(c);
+}
+
+static void readable(struct connection *c)
+{
+    uint8_t data[65536];
+    size_t room = c->source || c->listener ? sizeof data : HEAD - c->length;
+    ssize_t n = recv(c->fd, data, room, 0);
+    int result;
+
+    c->since = now();
+    if (n <= 0)
+        drop(c, 0);
+    else if (c->source)
+        body(c, data, (size_t)n);
+    if (n <= 0 || c->source || c->listener)
+        return; /* listeners have nothing more to say */
+    memcpy(c->head + c->length, data, (size_t)n);
+    c->length += (size_t)n;
+    c->request.size = sizeof c->request;
+    result = icecast_ext_request_read(c->head, c->length, &c->request);
+    if (result != ICECAST_EXT_INCOMPLETE)
+        answer(c);
+}
+
+static void accept_one(int door)
+{
+    int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i;
+    for (i = 0; fd >= 0 && i < CONNECTIONS; i++)
+        if (all[i].fd < 0) {
+            memset(&all[i], 0, sizeof all[i]);
+            all[i].fd = fd;
+            all[i].since = now();
+            return;
+        }
+    if (fd >= 0)
+        close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct icecast_ext_mount_options options = {.size = sizeof options};
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, i;
+    uint64_t tick;
+
+    if (argc != 4) {
+        fprintf(stderr, "usage: server PORT PATH PASSWORD\n");
+        return 2;
+    }
+    path = argv[2], password = argv[3];
+    check(icecast_ext_init(ICECAST_EXT_ABI));
+    check(icecast_ext_mount_options_init(&options));
+    options.path = path;
+    options.tick = TICK;
+    check(icecast_ext_mount_new(&options, &mount));
+    address.sin_port = htons((uint16_t)atoi(argv[1]));
+    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, 1024) < 0) {
+        perror(argv[1]);
+        return 1;
+    }
+    for (i = 0; i < CONNECTIONS; i++)
+        all[i].fd = -1;
+    for (tick = now();;) {
+        struct pollfd ready[CONNECTIONS + 1];
+        int64_t left = (int64_t)(tick + TICK - now());
+
+        for (i = 0; i < CONNECTIONS; i++)
+            ready[i] = (struct pollfd){.fd = all[i].fd, .events = (short)(POLLIN | (all[i].full ? POLLOUT : 0))};
+        ready[CONNECTIONS] = (struct pollfd){.fd = door, .events = POLLIN};
+        if (left > 0)
+            poll(ready, CONNECTIONS + 1, left < TICK ? (int)left : TICK);
+        for (i = 0; i < CONNECTIONS && left > 0; i++) {
+            if (ready[i].revents & (POLLIN | POLLHUP | POLLERR))
+                readable(&all[i]);
+            if (all[i].fd >= 0 && (ready[i].revents & POLLOUT))
+                pump(&all[i]);
+        }
+        if (left > 0 && ready[CONNECTIONS].revents)
+            accept_one(door);
+        if (left > 0)
+            continue;
+        tick = now();
+        check(icecast_ext_mount_publish(mount, tick));
+        for (i = 0; i < CONNECTIONS; i++) {
+            if (all[i].fd >= 0 && all[i].listener)
+                pump(&all[i]);
+            else if (all[i].fd >= 0 && tick - all[i].since > PATIENCE)
+                drop(&all[i], 0);
+        }
+    }
+}
