@@ -29,6 +29,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     ("icecast-ext-delivery", &["tokio", "reqwest", "hyper"]),
     ("icecast-ext-spec", &["icecast-ext-core", "tokio"]),
+    (
+        "icecast-ext-embed",
+        &["tokio", "mio", "rustls", "reqwest", "tracing"],
+    ),
 ];
 
 fn cargo(args: &[&str]) -> Vec<u8> {

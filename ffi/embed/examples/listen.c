@@ -8,12 +8,20 @@
 #include <icecast_ext.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+static volatile sig_atomic_t stop;
+
+static void stopped(int signal)
+{
+    stop = signal;
+}
 
 static void check(int result)
 {
@@ -97,6 +105,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: listen URL...   (relays of one stream, the preferred one first)\n");
         return 2;
     }
+    signal(SIGINT, stopped);
+    signal(SIGTERM, stopped);
+    signal(SIGPIPE, SIG_IGN);
     check(icecast_ext_init(ICECAST_EXT_ABI));
     check(icecast_ext_client_options_init(&options));
     options.relays = (const char *const *)(argv + 1);
@@ -111,7 +122,7 @@ int main(int argc, char **argv)
         struct pollfd ready;
 
         check(icecast_ext_client_poll(client, now(), &step));
-        listening = events(client) && step.kind != ICECAST_EXT_STEP_ENDED;
+        listening = events(client) && step.kind != ICECAST_EXT_STEP_ENDED && !stop;
         if (step.kind != ICECAST_EXT_STEP_READ && fd >= 0) {
             close(fd);
             fd = -1;
@@ -140,7 +151,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "%llu bytes, %llu cuts, %llu moves, %llu lost; %zu of %zu bytes of memory%s\n",
             (unsigned long long)stats.audio, (unsigned long long)stats.cuts, (unsigned long long)stats.moves,
             (unsigned long long)stats.lost, stats.memory_peak, stats.memory, stats.memory_over ? " were not enough" : "");
-    if (step.text)
+    if (step.kind == ICECAST_EXT_STEP_ENDED)
         fprintf(stderr, "%s\n", step.text);
     icecast_ext_client_free(client);
     return step.kind == ICECAST_EXT_STEP_ENDED;

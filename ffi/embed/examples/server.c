@@ -9,6 +9,7 @@
 #include <icecast_ext.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,12 @@ static struct connection all[CONNECTIONS];
 static struct icecast_ext_mount *mount;
 static const char *path, *password;
 static int has_source;
+static volatile sig_atomic_t stop;
+
+static void stopped(int signal)
+{
+    stop = signal;
+}
 
 static int check(int result)
 {
@@ -175,6 +182,8 @@ int main(int argc, char **argv)
         return 2;
     }
     path = argv[2], password = argv[3];
+    signal(SIGINT, stopped);
+    signal(SIGTERM, stopped);
     check(icecast_ext_init(ICECAST_EXT_ABI));
     check(icecast_ext_mount_options_init(&options));
     options.path = path;
@@ -188,7 +197,7 @@ int main(int argc, char **argv)
     }
     for (i = 0; i < CONNECTIONS; i++)
         all[i].fd = -1;
-    for (tick = now();;) {
+    for (tick = now(); !stop;) {
         struct pollfd ready[CONNECTIONS + 1];
         int64_t left = (int64_t)(tick + TICK - now());
 
@@ -216,4 +225,8 @@ int main(int argc, char **argv)
                 drop(&all[i], 0);
         }
     }
+    for (i = 0; i < CONNECTIONS; i++)
+        if (all[i].fd >= 0)
+            drop(&all[i], 0);
+    return check(icecast_ext_mount_free(mount));
 }

@@ -345,7 +345,7 @@ mod tests {
         let block = Block::new(64 << 10).unwrap();
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             block.run(|| {
-                let _held = vec![0_u8; 100];
+                let _held = Box::new([0_u8; 100]);
                 panic!("of the test");
             })
         }));

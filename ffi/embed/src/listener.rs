@@ -68,7 +68,7 @@ enum Stage {
     /// Its start is not here yet (R-AHEAD-1).
     Held(Box<Held>),
     /// The stream, once `rest` is sent.
-    Streams(Streams),
+    Streams(Box<Streams>),
     /// Nothing, once `rest` is sent.
     Ends { reset: bool },
 }

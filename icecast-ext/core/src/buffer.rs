@@ -131,6 +131,13 @@ impl Buffer {
         limit: usize,
         turn: &mut Turn,
     ) -> Result<(), Position> {
+        let (then, cursor, missing) = self.fill(from, tick, limit, turn);
+        turn.then(then, cursor);
+        if missing { Err(cursor.at()) } else { Ok(()) }
+    }
+
+    /// What follows the turn, the cursor then, and whether the byte there is missing.
+    fn fill(&self, from: Cursor, tick: u32, limit: usize, turn: &mut Turn) -> (Then, Cursor, bool) {
         let mut cursor = from;
         // A step that sends nothing moves on: each is taken once, however odd the timeline.
         for _ in 0..4 * MAX_PIECES {
@@ -152,11 +159,10 @@ impl Buffer {
                     });
                     match turn.bytes() - held {
                         0 => {
-                            turn.then(Then::End(End::Evicted), cursor);
-                            return Err(cursor.at());
+                            return (Then::End(End::Evicted), cursor, true);
                         }
                         got if (got as u64) < want => {
-                            return Ok(turn.then(Then::More, cursor.sent(got as u64)));
+                            return (Then::More, cursor.sent(got as u64), false);
                         }
                         _ => {}
                     }
@@ -165,16 +171,15 @@ impl Buffer {
                     turn.overhead(bytes, cursor, after);
                     if after.at() != cursor.at() {
                         // A splice. How far it is to a place is counted within a run.
-                        return Ok(turn.then(Then::More, after));
+                        return (Then::More, after, false);
                     }
                 }
-                Step::Wait => return Ok(turn.then(Then::Wait, after)),
-                Step::End(end) => return Ok(turn.then(Then::End(end), after)),
+                Step::Wait => return (Then::Wait, after, false),
+                Step::End(end) => return (Then::End(end), after, false),
             }
             cursor = after;
         }
-        turn.then(Then::More, cursor);
-        Ok(())
+        (Then::More, cursor, false)
     }
 
     /// The last `max` bytes of the current run, oldest first.

@@ -192,14 +192,14 @@ impl Held {
         Ok(Answering {
             status,
             rest: bytes.into(),
-            stage: Stage::Streams(Streams {
+            stage: Stage::Streams(Box::new(Streams {
                 mount: self.mount.clone(),
                 cursor: body.cursor,
                 turn: Turn::default(),
                 filled: false,
                 over,
                 session,
-            }),
+            })),
             audio: 0,
         })
     }

@@ -270,10 +270,10 @@ impl HttpClient {
             exchange.answer = Answer::Over;
             let why = exchange.redirect(&location);
             self.turned = why.is_none();
-            return match why {
-                Some(why) => self.client.failed(now, why),
-                None => {}
-            };
+            if let Some(why) = why {
+                self.client.failed(now, why);
+            }
+            return;
         }
         exchange.answer = Answer::Body(match answer.content_length() {
             _ if answer.is_chunked() => Coding::Chunked(Box::default()),

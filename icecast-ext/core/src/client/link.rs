@@ -10,6 +10,7 @@ struct Url<'a> {
     userinfo: Option<&'a str>,
     /// Host and port, lower case, without the default port.
     host: String,
+    port: u16,
     /// From the slash on, without fragment.
     path: &'a str,
 }
@@ -42,10 +43,16 @@ impl<'a> Url<'a> {
         if host.is_empty() || host.starts_with(':') {
             return None;
         }
+        let port = match host.rsplit_once(':') {
+            Some((_, port)) if !port.contains(']') => port.parse().ok()?,
+            _ if https => 443,
+            _ => 80,
+        };
         Some(Self {
             https,
             userinfo,
             host: host.to_owned(),
+            port,
             path,
         })
     }
@@ -81,9 +88,9 @@ pub(super) struct Endpoint<'a> {
 /// `None`: that is no URL, or its port is none.
 pub(super) fn endpoint(url: &str) -> Option<Endpoint<'_>> {
     let url = Url::parse(url)?;
-    let (host, port) = match url.host.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (url.host.as_str(), if url.https { 443 } else { 80 }),
+    let host = match url.host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => &url.host,
     };
     let host = host
         .strip_prefix('[')
@@ -93,7 +100,7 @@ pub(super) fn endpoint(url: &str) -> Option<Endpoint<'_>> {
     (!host.is_empty()).then(|| Endpoint {
         https: url.https,
         host: host.to_owned(),
-        port,
+        port: url.port,
         authority: url.host.clone(),
         userinfo: url.userinfo,
         target: format!("{slash}{}", url.path),

@@ -16,8 +16,10 @@ use super::titles::Titles;
 
 /// Epochs that are remembered after they were left.
 const MAX_PAST: usize = 8;
-/// Blocks that are kept until the first audio byte.
+/// Blocks that are kept until the first audio byte …
 const MAX_EARLY: usize = 16;
+/// … and their bytes: two of the longest.
+const MAX_EARLY_BYTES: usize = 8 << 10;
 
 /// The stream as it was heard so far.
 #[derive(Debug)]
@@ -179,10 +181,14 @@ impl Reading {
         } else if self.entry.is_none() {
             heard.titles.block(&text, heard.position, out);
         } else {
-            if self.early.len() == MAX_EARLY {
+            let most = MAX_EARLY_BYTES - text.len();
+            while self.early.len() == MAX_EARLY
+                || self.early.iter().map(Bytes::len).sum::<usize>() > most
+            {
                 self.early.remove(0);
             }
-            self.early.push(text);
+            // Not a part of whatever it came in, which would be kept as well.
+            self.early.push(Bytes::copy_from_slice(&text));
         }
     }
 
