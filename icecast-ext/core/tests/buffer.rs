@@ -1,5 +1,7 @@
 //! What a buffer holds is what was written, whatever is asked of it and in whatever order.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::time::Duration;
 
 use bytes::Bytes;
