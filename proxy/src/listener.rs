@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use icecast_ext_core::address::Position;
 use icecast_ext_core::answer::Head;
-use icecast_ext_core::field::Resume;
+use icecast_ext_core::field::{Proof, Resume};
 use icecast_ext_core::head::{Method, Request};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{Kind as Began, Refusal, Start};
 use icecast_ext_core::stock::{self, Ask, Reply};
-use icecast_ext_core::wanted::{Tier, Wanted};
+use icecast_ext_core::wanted::{Decided, Tier, Wanted};
 use icecast_ext_delivery::{Admission, Kind};
 
 use crate::admission::Permit;
@@ -47,6 +47,8 @@ struct Body {
     metaint: Option<NonZeroU32>,
     /// Of a player that may resume.
     stock: Option<stock::Stream>,
+    /// Of evidence.
+    proof: Option<Proof>,
 }
 
 impl Station {
@@ -100,6 +102,7 @@ pub(crate) async fn serve(
         lines,
         metaint,
         stock,
+        proof,
     } = match decided {
         Ok(body) => body,
         Err(answer) => return server.reply(connection, request, caller, &answer).await,
@@ -121,6 +124,7 @@ pub(crate) async fn serve(
     let mut bytes = Head {
         offset,
         window: station.mount.window(),
+        proof,
         metaint,
         lines: (wanted.tier != Tier::Feed).then_some(&lines),
         player: wanted.stock.as_ref().zip(stock.as_ref()),
@@ -194,8 +198,9 @@ async fn for_listener(
     caller: &Caller,
     wanted: &Wanted,
 ) -> Result<Body, Answer> {
-    let start = start::of_listener(server, station, wanted).await;
-    let start = start.map_err(|refusal| refuse(station, caller, wanted.asked, refusal))?;
+    let Decided { start, proof } = start::of_listener(server, station, wanted).await;
+    let refused = |refusal| refuse(station, caller, wanted.asked, refusal).proof(proof);
+    let start = start.map_err(refused)?;
     let (format, lines) = station.run_at(start.at);
     let metaint = wanted.metaint(format, METAINT);
     let kind = match (wanted.tier, metaint) {
@@ -210,6 +215,7 @@ async fn for_listener(
         lines,
         metaint,
         stock: None,
+        proof,
     })
 }
 
@@ -241,6 +247,7 @@ async fn for_player(
         lines: station.run_at(stream.start.at).1,
         metaint: stream.metaint,
         stock: Some(stream),
+        proof: None,
     })
 }
 
@@ -276,6 +283,7 @@ fn began(kind: Began) -> (&'static str, Option<u64>) {
     match kind {
         Began::Join => ("join", None),
         Began::Exact => ("resume", None),
+        Began::Proven => ("resume by content", None),
         Began::Spliced => ("resume over a splice", None),
         Began::Miss { lost } => ("miss", lost),
     }

@@ -1,5 +1,6 @@
 //! The test vectors, typed. `spec/vectors/README.md` is their description.
 
+pub mod anchor;
 mod client;
 mod decision;
 mod encode;
@@ -83,6 +84,14 @@ pub enum Error {
     TooLarge,
     /// Treated as absent, or as the end of the connection.
     Malformed,
+}
+
+/// `anchor.json`
+///
+/// # Errors
+/// If the file is not as its tests keep it.
+pub fn anchors() -> Result<anchor::Anchors, SpecError> {
+    read("anchor.json", include_str!("../vectors/anchor.json"))
 }
 
 /// `parse.json`

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use icecast_ext_spec::requirements;
+use icecast_ext_spec::vector::anchor::Stretch;
 use icecast_ext_spec::vector::stock::{Level, Owed, Place};
 use icecast_ext_spec::vector::{self, Case, Piece};
 
@@ -44,6 +45,12 @@ fn all() -> Vec<(String, String)> {
     add(&mut out, &stock.family);
     add(&mut out, &stock.place);
     add(&mut out, &stock.answer);
+    let anchors = vector::anchors().unwrap();
+    add(&mut out, &anchors.gear);
+    add(&mut out, &anchors.chunks);
+    add(&mut out, &anchors.evidence);
+    add(&mut out, &anchors.field);
+    add(&mut out, &anchors.place);
     let encode = vector::encode().unwrap();
     let mut encoded = Vec::new();
     add(&mut encoded, &encode.resume_offset);
@@ -82,6 +89,9 @@ fn there_are_enough() {
     assert!(stock.family.len() > 60);
     assert!(stock.place.len() > 120);
     assert!(stock.answer.len() > 60);
+    let anchors = vector::anchors().unwrap();
+    assert!(anchors.field.len() > 20);
+    assert!(anchors.place.len() > 20);
 }
 
 #[test]
@@ -184,6 +194,39 @@ fn heads_of_players_are_whole() {
         let end = b"\r\n\r\n";
         let at = head.windows(4).position(|octets| octets == end);
         assert_eq!(at.map(|at| at + 4), Some(head.len()), "{id}");
+    }
+}
+
+#[test]
+fn anchors_are_sought_in_streams_that_there_are() {
+    let file = vector::anchors().unwrap();
+    let long = |name: &str| -> u64 {
+        let octets = |stretch: &Stretch| match stretch {
+            Stretch::Noise { octets, .. }
+            | Stretch::Run { octets, .. }
+            | Stretch::Again { octets, .. } => *octets,
+        };
+        file.contents[name].iter().map(octets).sum()
+    };
+    for case in &file.chunks {
+        assert!(case.input.to <= long(&case.input.content), "{}", case.id);
+    }
+    for case in &file.evidence {
+        assert!(case.input.to <= long(&case.input.content), "{}", case.id);
+    }
+    for case in &file.place {
+        let arrive = case
+            .input
+            .arrivals
+            .iter()
+            .map(|(_, octets, _, times)| octets * times);
+        let edge = case.input.begins + arrive.sum::<u64>();
+        assert!(edge <= long(&case.input.content), "{}", case.id);
+        assert!(
+            case.input.first.is_none_or(|first| first <= edge),
+            "{}",
+            case.id
+        );
     }
 }
 

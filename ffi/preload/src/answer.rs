@@ -8,12 +8,12 @@ use bytes::Bytes;
 use icecast_ext_core::address::Position;
 use icecast_ext_core::answer::Answer;
 use icecast_ext_core::codec::Format;
-use icecast_ext_core::field::{From, Resume};
+use icecast_ext_core::field::{From, Proof, Resume};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{HOLD, Kind as Began, Refusal, Start};
 use icecast_ext_core::stock::{Ask, Join, Stream, Terms};
 use icecast_ext_core::wanted::{Tier, Wanted};
-use icecast_ext_delivery::Kind;
+use icecast_ext_delivery::{Kind, clock};
 
 use crate::asked::Asked;
 use crate::client::{Client, Stage};
@@ -39,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) station: Arc<Station>,
     /// Where the server starts.
     pub(crate) start: Start,
+    /// When the request came, by the engine's clock.
+    asked_at: u64,
     until: Instant,
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct Body {
     pub(crate) kind: Kind,
     pub(crate) metaint: Option<NonZeroU32>,
     pub(crate) stream: Option<Stream>,
+    /// Of evidence.
+    pub(crate) proof: Option<Proof>,
 }
 
 /// What it comes to.
@@ -120,6 +124,7 @@ pub(crate) fn begin(client: &mut Client, module: &Module, gathering: Gathering, 
         lines,
         metaint,
         station,
+        asked_at: clock::now_ms(),
         until: Instant::now() + HOLD,
     };
     if pending.asked.wanted.is_none() {
@@ -165,13 +170,13 @@ fn decide(module: &Module, pending: &Pending, late: bool) -> Decided {
         return Decided::Wait;
     };
     let ours = metaint.unwrap_or(METAINT);
-    let refusal = match &wanted.stock {
+    let (refusal, proof) = match &wanted.stock {
         Some(ask) => match of_player(station, ask, ours, late) {
             Ok(decided) => return decided,
-            Err(refusal) => refusal,
+            Err(refusal) => (refusal, None),
         },
         None => match start(module, pending, wanted) {
-            Ok((station, start)) => {
+            (Ok((station, start)), proof) => {
                 let format = format_at(&station, start.at);
                 let metaint = metaint.and_then(|ours| wanted.metaint(format, ours));
                 return Decided::Body(Box::new(Body {
@@ -185,16 +190,18 @@ fn decide(module: &Module, pending: &Pending, late: bool) -> Decided {
                     start,
                     metaint,
                     stream: None,
+                    proof,
                 }));
             }
-            Err(refusal) => refusal,
+            (Err(refusal), proof) => (refusal, proof),
         },
     };
     match refusal {
         Refusal::Soon { .. } | Refusal::Empty if !late => Decided::Wait,
         refusal => {
             tracing::info!(path = asked.path, agent = asked.agent, %refusal, "refused");
-            Decided::Answer(Answer::of_refusal(refusal, station.mount.window()))
+            let answer = Answer::of_refusal(refusal, station.mount.window());
+            Decided::Answer(answer.proof(proof))
         }
     }
 }
@@ -233,6 +240,7 @@ fn of_player(
             },
             metaint: stream.metaint,
             stream: Some(stream),
+            proof: None,
         })),
     })
 }
@@ -244,23 +252,24 @@ fn content_type(station: &Station) -> Vec<u8> {
     field.map(|field| field.value.to_vec()).unwrap_or_default()
 }
 
-/// Where the answer starts, and in which stream: where the server starts, unless a place is asked for.
+/// Where the answer starts, and in which stream: where the server starts, unless a place is asked for, or proven by content.
 fn start(
     module: &Module,
     pending: &Pending,
     wanted: &Wanted,
-) -> Result<(Arc<Station>, Start), Refusal> {
+) -> (Result<(Arc<Station>, Start), Refusal>, Option<Proof>) {
     let here = &pending.station;
     let asked = wanted.asked.unwrap_or(Resume::LIVE);
-    let timelines = |station: &Arc<Station>| {
-        let start = station.mount.with(|timeline| wanted.start(timeline))?;
-        Ok((station.clone(), start))
+    let decided = |station: &Arc<Station>| {
+        let decided = station.mount.decide(wanted, pending.asked_at);
+        let start = decided.start.map(|start| (station.clone(), start));
+        (start, decided.proof)
     };
     let at = match asked.from {
         From::Live if wanted.tier == Tier::Stock => {
-            return Ok((here.clone(), pending.start.clone()));
+            return (Ok((here.clone(), pending.start.clone())), None);
         }
-        From::Live | From::Shift(_) => return timelines(here),
+        From::Live | From::Shift(_) => return decided(here),
         From::At(at) => at,
     };
     let knows = |station: &Station| station.mount.with(|timeline| timeline.knows(at.epoch));
@@ -271,12 +280,12 @@ fn start(
         && !home.is_live()
         && knows(&home)
     {
-        let (home, start) = timelines(&home)?;
-        if home.mount.received() != Some(start.at) {
-            return Ok((home, start));
+        match decided(&home) {
+            (Ok((_, start)), _) if home.mount.received() == Some(start.at) => {}
+            first => return first,
         }
     }
-    timelines(here)
+    decided(here)
 }
 
 pub(crate) fn format_at(station: &Station, at: Position) -> Format {

@@ -32,6 +32,7 @@ pub(crate) fn stream(client: &mut Client, module: &Module, pending: &Pending, bo
     let head = Head {
         offset,
         window: body.station.mount.window(),
+        proof: body.proof,
         metaint: body.metaint,
         lines: (wanted.tier != Tier::Feed).then_some(&pending.lines),
         player: wanted.stock.as_ref().zip(body.stream.as_ref()),
@@ -49,6 +50,7 @@ pub(crate) fn stream(client: &mut Client, module: &Module, pending: &Pending, bo
     let (began, lost) = match body.start.kind {
         Began::Join => ("join", None),
         Began::Exact => ("resume", None),
+        Began::Proven => ("resume by content", None),
         Began::Spliced => ("resume over a splice", None),
         Began::Miss { lost } => ("miss", lost),
     };

@@ -16,7 +16,7 @@ mod stream;
 
 use std::fmt::Display;
 
-use crate::field::{STREAM_WINDOW, StreamWindow};
+use crate::field::{Proof, STREAM_PROOF, STREAM_WINDOW, StreamWindow};
 use crate::head::{Field, Version};
 use crate::range::ContentRange;
 use crate::resume::Refusal;
@@ -161,6 +161,15 @@ impl Answer {
             None => answer,
         };
         answer.shared()
+    }
+
+    /// What became of the evidence, if there was any.
+    #[must_use]
+    pub fn proof(self, proof: Option<Proof>) -> Self {
+        match proof {
+            Some(proof) => self.field(STREAM_PROOF, proof.encode()),
+            None => self,
+        }
     }
 
     /// No start: 503 where nothing can be given yet, 412 otherwise. `window`: the mount's.

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `writing` | bytes that are not published yet; the codec tracker |
 //! | `ring` | immutable chunks, addressed by position |
+//! | `places` | which of their bytes a client of another relay has heard |
 //! | `turn` | what a listener is sent at once, and what is left of it when the socket takes less |
 //! | `adopt` | a parent's relay feed, written into a mount |
 
 mod adopt;
+mod places;
 mod ring;
 mod turn;
 mod writing;
@@ -20,9 +22,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::address::{Epoch, Offset, Position};
+use crate::anchor::{Evidence, Unproven};
 use crate::codec::Format;
 use crate::plan::{Cursor, End, Step};
 use crate::timeline::{Begin, Timeline};
+
+use places::Places;
 
 pub use adopt::{Adopter, Adopts};
 pub use ring::Ring;
@@ -57,6 +62,7 @@ pub struct Buffer {
     pub timeline: Timeline,
     /// The bytes.
     pub ring: Ring,
+    places: Places,
     /// For FORMAT frames.
     tick_ms: u32,
     /// No more will come.
@@ -70,6 +76,7 @@ impl Buffer {
         Self {
             timeline: Timeline::new(burst),
             ring: Ring::default(),
+            places: Places::default(),
             tick_ms: tick_ms(tick),
             closed: false,
         }
@@ -92,13 +99,15 @@ impl Buffer {
             fields: run.fields.clone(),
         });
         self.ring.begin(id, run.first);
+        self.places.begin(id, run.first);
         if let Some(prelude) = run.prelude.clone().filter(|bytes| !bytes.is_empty()) {
             self.timeline.prelude(run.first, prelude);
         }
     }
 
-    /// Bytes that follow, with what happened in them. Events stand before bytes: what was sent stays true.
-    pub fn grow(&mut self, batch: &Batch) {
+    /// Bytes that follow, with what happened in them. Events stand before bytes: what was sent stays true. `now`: when they
+    /// arrived here, ms by the clock of [`Buffer::proven`].
+    pub fn grow(&mut self, batch: &Batch, now: u64) {
         for event in &batch.events {
             match event {
                 Event::Sync(at) => self.timeline.sync(*at),
@@ -108,7 +117,35 @@ impl Buffer {
             }
         }
         self.timeline.grow(batch.bytes.len() as u64);
+        self.places.push(&batch.bytes, now);
         self.ring.push(batch.bytes.clone(), batch.ms);
+    }
+
+    /// The buffer of another process. `ring` holds the bytes of `timeline`.
+    #[must_use]
+    pub fn restore(timeline: Timeline, ring: Ring, tick: Duration, closed: bool) -> Self {
+        let mut places = Places::default();
+        for (run, at, ms, bytes) in ring.stretches() {
+            places.begin(run, at);
+            places.push(bytes, ms);
+        }
+        Self {
+            timeline,
+            ring,
+            places,
+            tick_ms: tick_ms(tick),
+            closed,
+        }
+    }
+
+    /// The place of the byte after a client's last one, by content; it may be ahead of the edge, and is then to be proven anew
+    /// when it has come (R-ANCHOR-15). `asked`: when the request came, ms by any clock that does not jump.
+    ///
+    /// # Errors
+    /// See [`Unproven`].
+    pub fn proven(&self, evidence: &Evidence, asked: u64) -> Result<Position, Unproven> {
+        self.places
+            .find(&self.timeline, &self.ring, evidence, asked)
     }
 
     /// Takes out what is older than `window` ms or over `cap` bytes, for the caller to drop after the lock.
@@ -117,6 +154,7 @@ impl Buffer {
             self.timeline.evict(bytes.len() as u64);
             gone.push(bytes);
         }
+        self.places.evict(&self.timeline);
     }
 
     /// Adds to `turn` what a listener at `from` is sent next: up to about `limit` bytes, of which no more than that are

@@ -3,6 +3,7 @@
 //! They are Structured Fields (RFC 9651): unknown parameters and members are ignored, a known one that is malformed makes
 //! the field malformed.
 
+mod anchor;
 mod link;
 mod resume;
 mod sf;
@@ -12,14 +13,19 @@ use std::time::Duration;
 
 use crate::address::{Epoch, Position, Session, Window};
 
+pub use anchor::{MAX_RESUME_ANCHOR, Proof};
 pub use link::{MAX_DUPLICATES, duplicates, encode_duplicates};
 
 /// The request field of [`Resume`].
 pub const RESUME_OFFSET: &str = "Resume-Offset";
+/// The request field of [`crate::anchor::Evidence`].
+pub const RESUME_ANCHOR: &str = "Resume-Anchor";
 /// The response field of [`StreamOffset`].
 pub const STREAM_OFFSET: &str = "Stream-Offset";
 /// The response field of [`StreamWindow`].
 pub const STREAM_WINDOW: &str = "Stream-Window";
+/// The response field of [`Proof`].
+pub const STREAM_PROOF: &str = "Stream-Proof";
 
 /// What to do when the byte asked for cannot be given (R-MISS-1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

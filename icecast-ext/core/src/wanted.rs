@@ -3,12 +3,14 @@
 use std::num::NonZeroU32;
 
 use crate::address::{Epoch, Position, Session};
+use crate::anchor::{Evidence, Unproven};
+use crate::buffer::Buffer;
 use crate::codec::Format;
-use crate::field::{FieldError, From, RESUME_OFFSET, Resume};
+use crate::field::{FieldError, From, Proof, RESUME_ANCHOR, RESUME_OFFSET, Resume};
 use crate::frame::MEDIA_TYPE;
 use crate::head::{Method, Request, Target};
 use crate::plan::Cursor;
-use crate::resume::{Refusal, Start};
+use crate::resume::{Kind, Refusal, Start};
 use crate::stock::{self, Ask, Level};
 use crate::timeline::Timeline;
 
@@ -46,6 +48,8 @@ pub struct Wanted {
     pub icy: bool,
     /// Where it wants to start, if it says so: by field, or by query.
     pub asked: Option<Resume>,
+    /// What it heard last at a relay that may share no epoch with this one.
+    pub evidence: Option<Evidence>,
     /// Of a GET or HEAD of a player that knows nothing of us, and may resume.
     pub stock: Option<Ask>,
     /// The query that a server behind us may see, if the request's held something of ours: the rest of it.
@@ -69,6 +73,8 @@ impl Wanted {
         let field = request.field(RESUME_OFFSET);
         let field = field.map(|value| Resume::parse(&value)).transpose()?;
         let asked = field.or(query);
+        let evidence = request.field(RESUME_ANCHOR);
+        let evidence = evidence.map(|value| Evidence::parse(&value)).transpose()?;
         let tier = if accepts_feed(request) {
             Tier::Feed
         } else if field.is_some() || asked.is_some_and(|asked| is_position(&asked)) {
@@ -87,6 +93,8 @@ impl Wanted {
             tier,
             icy: request.asks_icy(),
             asked,
+            // It stands beside the field (R-ANCHOR-10).
+            evidence: evidence.filter(|_| field.is_some() && tier == Tier::Aware),
             stock: stock.flatten(),
             onward: ours.then_some(rest),
         })
@@ -126,6 +134,42 @@ impl Wanted {
         }
     }
 
+    /// As [`Wanted::start`], by content where the request has evidence and asks for no epoch that is known here.
+    /// `now`: when the request came, ms by the clock of [`Buffer::grow`], and the same if it is decided anew.
+    #[must_use]
+    pub fn decide(&self, buffer: &Buffer, now: u64) -> Decided {
+        let timeline = &buffer.timeline;
+        let unknown =
+            |asked: &Resume| !matches!(asked.from, From::At(at) if timeline.knows(at.epoch));
+        let (Some(evidence), Some(asked)) = (&self.evidence, self.asked.filter(unknown)) else {
+            let start = self.start(timeline);
+            return Decided { start, proof: None };
+        };
+        let at = match buffer.proven(evidence, now) {
+            Ok(at) => at,
+            Err(why) => {
+                let (start, why) = (self.start(timeline), Some(why));
+                let proof = Some(Proof::None { why });
+                return Decided { start, proof };
+            }
+        };
+        // It is a position like any other: not here yet, or too far behind.
+        let from = From::At(at);
+        let start = timeline.start(&Resume { from, ..asked });
+        let why = match &start {
+            Ok(start) if start.kind == Kind::Exact => {
+                let (kind, start) = (Kind::Proven, start.clone());
+                let start = Ok(Start { kind, ..start });
+                let proof = Some(Proof::Anchor);
+                return Decided { start, proof };
+            }
+            Err(Refusal::Soon { .. } | Refusal::Ahead { .. }) => Some(Unproven::Ahead),
+            _ => None,
+        };
+        let proof = Some(Proof::None { why });
+        Decided { start, proof }
+    }
+
     /// Bytes of audio between two ICY blocks of the answer: those of the mount (`ours`), if it is to have blocks at all.
     #[must_use]
     pub fn metaint(&self, format: Format, ours: NonZeroU32) -> Option<NonZeroU32> {
@@ -142,6 +186,15 @@ impl Wanted {
             (_, None) => Cursor::plain(at, aware, continues),
         }
     }
+}
+
+/// Where an answer starts, and what it says of the evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// Where, or why nowhere.
+    pub start: Result<Start, Refusal>,
+    /// `Stream-Proof`, if there was evidence that counted.
+    pub proof: Option<Proof>,
 }
 
 fn is_position(asked: &Resume) -> bool {

@@ -49,7 +49,7 @@ impl Mount {
             return;
         };
         self.newest = batch.bytes.len() as u64;
-        self.buffer.grow(&batch);
+        self.buffer.grow(&batch, batch.ms);
         self.buffer.evict(1 << 40, CAP, &mut Vec::new());
     }
 

@@ -1,5 +1,7 @@
 //! The core against `spec/vectors/`.
 
+#[path = "vectors/anchor.rs"]
+mod anchor;
 #[path = "vectors/client.rs"]
 mod client;
 #[path = "vectors/decision.rs"]

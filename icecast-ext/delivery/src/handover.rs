@@ -118,13 +118,12 @@ impl Mount {
         if let Some(run) = parts.runs.last() {
             config.tick = Duration::from_millis(run.tick_ms.into());
         }
-        let mut buffer = Buffer::new(config.burst, config.tick);
         let runs = parts.runs.iter().map(|run| (run.id, run.window));
-        buffer.ring = Ring::restore(head.floor, runs, chunks)
+        let ring = Ring::restore(head.floor, runs, chunks)
             .ok_or_else(|| foreign("its bytes are not those of its timeline"))?;
-        buffer.timeline = Timeline::from_parts(self.config().burst, parts)
+        let timeline = Timeline::from_parts(self.config().burst, parts)
             .ok_or_else(|| foreign("its timeline is out of order"))?;
-        buffer.closed = head.closed;
+        let buffer = Buffer::restore(timeline, ring, config.tick, head.closed);
         let mut resumed = Writing::resume(&buffer);
         match (&mut resumed, pending) {
             (Some(writing), Some(pending)) => writing.take_up(pending),

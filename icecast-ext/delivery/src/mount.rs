@@ -13,7 +13,9 @@ use icecast_ext_core::field::{Resume, StreamWindow};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{Refusal, Start};
 use icecast_ext_core::timeline::Timeline;
+use icecast_ext_core::wanted::{Decided, Wanted};
 
+use crate::clock;
 use crate::config::{Listeners, MountConfig};
 #[cfg(doc)]
 use crate::engine::Reason;
@@ -230,7 +232,7 @@ impl Mount {
         let mut gone = Vec::new();
         {
             let mut buffer = self.write();
-            buffer.grow(&batch);
+            buffer.grow(&batch, clock::now_ms());
             buffer.evict(self.window_ms(), self.cap(), &mut gone);
         }
         self.note_rate();
@@ -279,6 +281,12 @@ impl Mount {
     /// Where an answer to `asked` starts.
     pub fn start(&self, asked: &Resume) -> Result<Start, Refusal> {
         self.read().timeline.start(asked)
+    }
+
+    /// What a request is answered that came at `now`, by [`clock::now_ms`].
+    #[must_use]
+    pub fn decide(&self, wanted: &Wanted, now: u64) -> Decided {
+        wanted.decide(&self.read(), now)
     }
 
     /// Where a relay feed starts.

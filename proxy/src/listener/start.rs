@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use icecast_ext_core::resume::{HOLD, Refusal, Start};
+use icecast_ext_core::resume::{HOLD, Refusal};
 use icecast_ext_core::stock::{Ask, Join, Reply, Terms};
-use icecast_ext_core::wanted::Wanted;
+use icecast_ext_core::wanted::{Decided, Wanted};
+use icecast_ext_delivery::clock;
 use tokio::time::Instant;
 
 use super::METAINT;
@@ -17,15 +18,14 @@ use crate::station::Station;
 const TURN: Duration = Duration::from_millis(125);
 
 /// A position that is nearly there is waited for (R-AHEAD-1), by no more than [`super::MAX_HELD`] requests at a time (R-SEC-2).
-pub(super) async fn of_listener(
-    server: &Server,
-    station: &Station,
-    wanted: &Wanted,
-) -> Result<Start, Refusal> {
-    held(server, station, || {
-        station.mount.with(|timeline| wanted.start(timeline))
-    })
-    .await
+pub(super) async fn of_listener(server: &Server, station: &Station, wanted: &Wanted) -> Decided {
+    let asked = clock::now_ms();
+    let decide = || {
+        let Decided { start, proof } = station.mount.decide(wanted, asked);
+        (start, proof)
+    };
+    let (start, proof) = held(server, station, decide).await;
+    Decided { start, proof }
 }
 
 /// As above, for a player that may resume: less than a second of audio is waited for, too. Who has waited in vain gets what there
@@ -48,7 +48,7 @@ pub(super) async fn of_player(
         };
         station.mount.with(|timeline| ask.decide(timeline, &terms))
     };
-    let decided = match held(server, station, || decide(false)).await {
+    let decided = match held(server, station, || (decide(false), ())).await.0 {
         Err(Refusal::Soon { .. }) => {
             station.pace.turn(address).await;
             decide(true)
@@ -61,22 +61,22 @@ pub(super) async fn of_player(
     decided
 }
 
-/// Decides until it is decided, or for as long as a request is held.
-async fn held<T>(
+/// Decides until it is decided, or for as long as a request is held. What is said besides is the last decision's.
+async fn held<T, S>(
     server: &Server,
     station: &Station,
-    decide: impl Fn() -> Result<T, Refusal>,
-) -> Result<T, Refusal> {
+    decide: impl Fn() -> (Result<T, Refusal>, S),
+) -> (Result<T, Refusal>, S) {
     let first = decide();
-    if !matches!(first, Err(Refusal::Soon { .. } | Refusal::Empty)) {
+    if !matches!(first.0, Err(Refusal::Soon { .. } | Refusal::Empty)) {
         return first;
     }
     let Ok(_place) = server.held.try_acquire() else {
         server.figures.limited(Limit::Held);
         return match first {
             // Whoever can be given something is not refused.
-            Err(soon @ Refusal::Soon { .. }) => Err(soon),
-            _ => Err(Refusal::Empty),
+            (Err(soon @ Refusal::Soon { .. }), said) => (Err(soon), said),
+            (_, said) => (Err(Refusal::Empty), said),
         };
     };
     let deadline = Instant::now() + HOLD;
@@ -85,7 +85,7 @@ async fn held<T>(
     loop {
         tokio::time::sleep(turn).await;
         match decide() {
-            Err(Refusal::Soon { .. } | Refusal::Empty) if Instant::now() < deadline => {}
+            (Err(Refusal::Soon { .. } | Refusal::Empty), _) if Instant::now() < deadline => {}
             decided => return decided,
         }
     }

@@ -7,12 +7,12 @@ use icecast_ext_core::address::Session;
 use icecast_ext_core::answer::{Answer, Head};
 use icecast_ext_core::buffer::Turn;
 use icecast_ext_core::codec::Format;
-use icecast_ext_core::field::StreamOffset;
+use icecast_ext_core::field::{Proof, StreamOffset};
 use icecast_ext_core::head::{HeadError, Method, Request, Target, Version, field_lines};
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{HOLD, Refusal, Start};
 use icecast_ext_core::stock::{self, Join, Terms};
-use icecast_ext_core::wanted::{Tier, Wanted};
+use icecast_ext_core::wanted::{Decided, Tier, Wanted};
 
 use super::{Answering, Stage, Streams};
 use crate::mount::{Shared, Station, fresh};
@@ -35,6 +35,7 @@ pub(super) struct Held {
     wanted: Wanted,
     method_is_head: bool,
     version: Version,
+    asked: u64,
     until: u64,
 }
 
@@ -45,6 +46,7 @@ struct Body {
     lines: Bytes,
     metaint: Option<std::num::NonZeroU32>,
     player: Option<stock::Stream>,
+    proof: Option<Proof>,
 }
 
 /// A short answer.
@@ -108,6 +110,7 @@ pub(super) fn of(mount: Option<Shared>, head: &[u8], now: Now) -> Result<Answeri
         wanted,
         method_is_head: head_only,
         version: request.version,
+        asked: now.0,
         until,
     };
     Ok(match held.decide(now)? {
@@ -149,9 +152,12 @@ impl Held {
         };
         let body = match decided {
             Ok(body) => body,
-            Err(Said::Refusal(Refusal::Soon { .. } | Refusal::Empty)) if !late => return Ok(None),
-            Err(Said::Refusal(refusal)) => {
+            Err(Said::Refusal(Refusal::Soon { .. } | Refusal::Empty, _)) if !late => {
+                return Ok(None);
+            }
+            Err(Said::Refusal(refusal, proof)) => {
                 let answer = Answer::of_refusal(refusal, station.buffer.timeline.window());
+                let answer = answer.proof(proof);
                 return Ok(Some(short(&answer, self.version, self.method_is_head, now)));
             }
             Err(Said::Answer(answer)) => {
@@ -171,6 +177,7 @@ impl Held {
         let head = Head {
             offset,
             window: station.buffer.timeline.window(),
+            proof: body.proof,
             metaint: body.metaint,
             lines: (self.wanted.tier != Tier::Feed).then_some(&body.lines),
             player: self.wanted.stock.as_ref().zip(body.player.as_ref()),
@@ -206,7 +213,8 @@ impl Held {
 
     fn listener(&self, station: &Station) -> Result<Body, Said> {
         let timeline = &station.buffer.timeline;
-        let start = self.wanted.start(timeline).map_err(Said::Refusal)?;
+        let Decided { start, proof } = self.wanted.decide(&station.buffer, self.asked);
+        let start = start.map_err(|refusal| Said::Refusal(refusal, proof))?;
         let run = timeline.run_at(start.at);
         let (format, lines) = run.map_or((Format::Opaque, Bytes::new()), |run| {
             (run.format, run.fields.clone())
@@ -218,6 +226,7 @@ impl Held {
             lines,
             metaint,
             player: None,
+            proof,
         })
     }
 
@@ -238,7 +247,7 @@ impl Held {
         let ask = &station.anchors.mend(ask);
         let reply = match ask.decide(&station.buffer.timeline, &terms) {
             Ok(reply) => reply,
-            Err(refusal) => return Ok(Some(Err(Said::Refusal(refusal)))),
+            Err(refusal) => return Ok(Some(Err(Said::Refusal(refusal, None)))),
         };
         station.anchors.note(ask, &reply);
         let timeline = &station.buffer.timeline;
@@ -266,12 +275,13 @@ impl Held {
             lines: run.map(|run| run.fields.clone()).unwrap_or_default(),
             metaint: stream.metaint,
             player: Some(stream),
+            proof: None,
         })))
     }
 }
 
 /// Why there is no stream.
 enum Said {
-    Refusal(Refusal),
+    Refusal(Refusal, Option<Proof>),
     Answer(Answer),
 }

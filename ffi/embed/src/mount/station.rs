@@ -29,6 +29,8 @@ pub(crate) struct Station {
     pub(crate) anchors: Anchors,
     /// Ticks so far.
     pub(crate) ticks: u32,
+    /// The last time that we were told.
+    now: u64,
     pub(super) writing: Option<Writing>,
     pub(super) supply: Supply,
     /// Aware clients' connections, and whether they are over.
@@ -70,6 +72,7 @@ impl Station {
             buffer: Buffer::new(options.burst, options.tick),
             anchors: Anchors::default(),
             ticks: 0,
+            now: 0,
             writing: None,
             supply: Supply::None(None),
             sessions: HashMap::new(),
@@ -129,6 +132,7 @@ impl Station {
         data: &[u8],
         now: u64,
     ) -> Option<Result<bool, chunked::ChunkedError>> {
+        self.now = now;
         let Supply::Source(coding) = &mut self.supply else {
             return None;
         };
@@ -163,6 +167,7 @@ impl Station {
     }
 
     pub(super) fn gone(&mut self, now: u64) {
+        self.now = now;
         match std::mem::replace(&mut self.supply, Supply::None(Some(now))) {
             Supply::Source(_) => self.end(),
             // Its run may go on where it was cut.
@@ -180,6 +185,7 @@ impl Station {
 
     /// True if there is something new.
     pub(super) fn tick(&mut self, now: u64) -> bool {
+        self.now = now;
         self.ticks = self.ticks.wrapping_add(1);
         if let Supply::None(Some(since)) = self.supply {
             // A clock that goes back must not keep listeners waiting.
@@ -242,7 +248,7 @@ impl Station {
         else {
             return false;
         };
-        self.buffer.grow(&batch);
+        self.buffer.grow(&batch, self.now);
         let window = u64::try_from(self.options.window.as_millis()).unwrap_or(u64::MAX);
         let mut gone: Vec<Bytes> = Vec::new();
         self.buffer.evict(window, self.options.max_bytes, &mut gone);

@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 
 use super::{CORS, UNSTORED, line, opening};
-use crate::field::{STREAM_OFFSET, STREAM_WINDOW, StreamOffset, StreamWindow, encode_duplicates};
+use crate::field::{
+    Proof, STREAM_OFFSET, STREAM_PROOF, STREAM_WINDOW, StreamOffset, StreamWindow,
+    encode_duplicates,
+};
 use crate::frame::MEDIA_TYPE;
 use crate::head::{Version, encode_path};
 use crate::stock::{Ask, Stream};
@@ -15,6 +18,8 @@ pub struct Head<'a> {
     pub offset: StreamOffset,
     /// What the mount holds.
     pub window: Option<StreamWindow>,
+    /// Of the evidence that was sent.
+    pub proof: Option<Proof>,
     /// `icy-metaint`: bytes of audio between two blocks.
     pub metaint: Option<NonZeroU32>,
     /// What listeners are told of the stream ([`crate::head::source_lines`], [`crate::head::upstream_lines`]): field lines,
@@ -53,6 +58,9 @@ impl Head<'_> {
             line(&mut head, "icy-metaint", &metaint.to_string());
         }
         line(&mut head, STREAM_OFFSET, &self.offset.encode());
+        if let Some(proof) = self.proof {
+            line(&mut head, STREAM_PROOF, &proof.encode());
+        }
         if let Some(window) = self.window {
             line(&mut head, STREAM_WINDOW, &window.encode());
         }
@@ -108,6 +116,7 @@ mod tests {
         Head {
             offset: offset(),
             window: None,
+            proof: None,
             metaint: None,
             lines: Some(LINES),
             player: None,

@@ -80,6 +80,32 @@ impl Ring {
             .map(|chunk| (chunk.ms, chunk.bytes.clone()))
     }
 
+    /// The chunks, the oldest first: of which run, where their first byte stands, when that arrived.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = (RunId, Offset, u64, &[u8])> {
+        self.chunks.iter().filter_map(|chunk| {
+            let after = self.spans.partition_point(|span| span.start <= chunk.start);
+            let span = self.spans.get(after.checked_sub(1)?)?;
+            let at = span.first.saturating_add(chunk.start - span.start);
+            Some((span.run, at, chunk.ms, &chunk.bytes[..]))
+        })
+    }
+
+    /// Up to `len` bytes from `at` on, in their pieces; none if `at` is not held.
+    pub(super) fn bytes(&self, run: RunId, at: Offset, len: u64) -> impl Iterator<Item = &[u8]> {
+        let (place, end) = self.locate(run, at).unwrap_or((0, 0));
+        let end = end.min(place.saturating_add(len));
+        let index = self.chunks.partition_point(|chunk| chunk.start <= place);
+        let chunks = self.chunks.iter().skip(index.saturating_sub(1));
+        chunks
+            .take_while(move |chunk| chunk.start < end)
+            .map(move |chunk| {
+                let held = chunk.bytes.len() as u64;
+                let from = place.saturating_sub(chunk.start).min(held);
+                let to = (end - chunk.start).min(held);
+                &chunk.bytes[from as usize..to as usize]
+            })
+    }
+
     /// Bytes that follow. `ms`: when the first of them arrived.
     pub(super) fn push(&mut self, bytes: Bytes, ms: u64) {
         let start = self.next;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sfv::{
-    BareItem, Decimal, Dictionary, Integer, Item, KeyRef, ListEntry, Parameters, StringRef,
+    BareItem, Decimal, Dictionary, Integer, Item, KeyRef, List, ListEntry, Parameters, StringRef,
     TokenRef, key_ref, string_ref,
 };
 
@@ -32,6 +32,15 @@ pub(super) fn item(field: &'static str, value: &[u8]) -> Result<Item, FieldError
 }
 
 pub(super) fn dictionary(field: &'static str, value: &[u8]) -> Result<Dictionary, FieldError> {
+    sfv::Parser::new(value)
+        .parse()
+        .map_err(|error: sfv::Error| FieldError {
+            field,
+            why: error.to_string(),
+        })
+}
+
+pub(super) fn list(field: &'static str, value: &[u8]) -> Result<List, FieldError> {
     sfv::Parser::new(value)
         .parse()
         .map_err(|error: sfv::Error| FieldError {
@@ -107,6 +116,11 @@ impl Source<'_> {
         self.read(name, "an Integer or a Decimal from zero up", seconds)
     }
 
+    /// A Byte Sequence of just so many octets.
+    pub(super) fn octets<const N: usize>(&self, name: &str) -> Result<Option<[u8; N]>, FieldError> {
+        self.read(name, &format!("a Byte Sequence of {N} octets"), octets)
+    }
+
     /// A Boolean; false if it is not there.
     pub(super) fn flag(&self, name: &str) -> Result<bool, FieldError> {
         Ok(self
@@ -117,6 +131,10 @@ impl Source<'_> {
 
 pub(super) fn count(value: &BareItem) -> Option<u64> {
     u64::try_from(i64::from(value.as_integer()?)).ok()
+}
+
+pub(super) fn octets<const N: usize>(value: &BareItem) -> Option<[u8; N]> {
+    value.as_byte_sequence()?.try_into().ok()
 }
 
 pub(super) fn seconds(value: &BareItem) -> Option<Duration> {

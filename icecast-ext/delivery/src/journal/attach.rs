@@ -94,7 +94,7 @@ fn restore(buffer: &mut Buffer, record: Record) -> bool {
         Record::Batch(batch) => {
             let follows = !ended && edge.is_some_and(|edge| edge.offset == batch.at);
             if follows {
-                buffer.grow(&batch);
+                buffer.grow(&batch, batch.ms);
             }
             follows
         }
