@@ -31,6 +31,8 @@ pub struct Heard {
     pub cuts: u64,
     /// Continuations by content.
     pub stitches: u64,
+    /// Moves to another epoch that a relay has proven by content, with the index into the audio.
+    pub anchored: Vec<(usize, Position)>,
     /// What a server did wrong.
     pub notes: Vec<String>,
     /// The last event that was not audio.
@@ -56,6 +58,7 @@ impl Heard {
             Event::Moved { .. } => self.moves += 1,
             Event::Spliced { from, to } => self.splices.push((self.audio.len(), from, to)),
             Event::Stitched { .. } => self.stitches += 1,
+            Event::Anchored { at } => self.anchored.push((self.audio.len(), at)),
             Event::Lost(loss) => self.losses.push((self.audio.len(), loss)),
             Event::Cut { .. } => self.cuts += 1,
             Event::Note(note) => self.notes.push(format!("{note:?}")),

@@ -30,7 +30,8 @@ class Options(Sized):
     _fields_ = [("size", c_size_t), ("relays", POINTER(c_char_p)), ("relay_count", c_size_t), ("agent", c_char_p),
                 ("seed", c_uint64), ("epoch", c_char_p), ("offset", c_uint64), ("miss", c_uint32), ("titles", c_uint32),
                 ("max_lag", c_uint32), ("silence", c_uint32), ("give_up", c_uint32), ("max_relays", c_uint32),
-                ("max_url", c_uint32), ("history", c_uint32), ("max_prelude", c_uint32)]
+                ("max_url", c_uint32), ("history", c_uint32), ("max_prelude", c_uint32),
+                ("evidence", c_uint32)]
 
 
 class Step(Sized):
@@ -58,7 +59,7 @@ def call(name, *arguments):
 
 
 def now():
-    return c_uint64(time.monotonic_ns() // 1_000_000)
+    return c_uint64(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
 
 
 def say(*what):
@@ -92,6 +93,7 @@ def main(urls):
     options, step, connection = Options(), Step(), None
     call("client_options_init", byref(options))
     options.relays = (c_char_p * len(urls))(*(url.encode() for url in urls))
+    options.evidence = 1  # our clock goes on while the machine sleeps
     options.relay_count, options.titles, options.seed = len(urls), 1, int.from_bytes(os.urandom(8), "little")
     call("client_new", byref(options), byref(handle))
     while True:

@@ -23,7 +23,11 @@ impl Builder {
     pub(crate) fn new(relays: Vec<String>) -> Self {
         Self {
             relays,
-            options: Options::default(),
+            options: Options {
+                // Elsewhere there is no clock for it.
+                evidence: cfg!(target_os = "linux"),
+                ..Options::default()
+            },
             http: http::Options::default(),
         }
     }
@@ -67,6 +71,13 @@ impl Builder {
     /// Bytes remembered to stitch by content at servers that have no offsets; 0: never. Default: 512 KiB.
     pub fn history(mut self, bytes: usize) -> Self {
         self.options.history = bytes;
+        self
+    }
+
+    /// Says what was heard last to relays that share no epoch with the one before, so that they can prove where it goes on
+    /// (R-ANCHOR-9). Costs up to 12 KB. Default: yes where the system has a clock that goes on during sleep, as Linux has.
+    pub fn evidence(mut self, send: bool) -> Self {
+        self.options.evidence = send;
         self
     }
 

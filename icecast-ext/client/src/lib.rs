@@ -8,6 +8,7 @@
 //! | [`Listener`] | [`Event`]s: audio, titles, moves, splices, losses |
 //! | [`Reader`] | the bytes alone, as [`tokio::io::AsyncRead`] |
 //! | `http` | reqwest: redirects, proxies, TLS |
+//! | `clock` | time that goes on while the device sleeps |
 //!
 //! ```no_run
 //! use icecast_ext_client::{Event, Listener};
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod clock;
 mod http;
 mod listener;
 mod reader;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::builder::Builder;
 use crate::http::{Answer, Body, Http, Pending, reason};
 use crate::reader::Reader;
-use crate::{Error, Position};
+use crate::{Error, Position, clock};
 
 /// A caller that was away for so long has not seen what came meanwhile …
 const AWAY: Duration = Duration::from_millis(100);
@@ -47,8 +47,8 @@ pub struct Listener {
     http: Http,
     link: Link,
     plan: Plan,
-    /// Time zero.
-    start: Instant,
+    /// Time zero of the client's clock.
+    start: Duration,
     timer: Pin<Box<Sleep>>,
     /// When the caller or the connection was last given or gave something.
     busy: Instant,
@@ -71,15 +71,15 @@ impl Listener {
     }
 
     pub(crate) fn new(client: Client, http: Http) -> Self {
-        let start = Instant::now();
+        let now = Instant::now();
         Self {
             client,
             http,
             link: Link::None,
             plan: Plan::Ask,
-            start,
-            timer: Box::pin(sleep_until(start)),
-            busy: start,
+            start: clock::now(),
+            timer: Box::pin(sleep_until(now)),
+            busy: now,
             grace: None,
         }
     }
@@ -171,7 +171,12 @@ impl Listener {
     }
 
     fn now(&self) -> Duration {
-        self.start.elapsed()
+        clock::now().saturating_sub(self.start)
+    }
+
+    /// A time of the client's, as timers have it.
+    fn instant(&self, at: Duration) -> Instant {
+        Instant::now() + at.saturating_sub(self.now())
     }
 
     fn sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
@@ -182,15 +187,16 @@ impl Listener {
     }
 
     fn decide(&mut self) {
-        self.plan = match self.client.poll(self.now()) {
+        let now = self.now();
+        self.plan = match self.client.poll(now) {
             Step::Connect(request) => {
                 self.link = Link::Asking(self.http.send(&request));
                 Plan::Ask
             }
-            Step::Read { until } => Plan::Read(self.start + until),
+            Step::Read { until } => Plan::Read(self.instant(until)),
             Step::Wait { until } => {
                 self.link = Link::None;
-                Plan::Wait(self.start + until)
+                Plan::Wait(self.instant(until))
             }
             Step::Ended => Plan::Ended,
         };
@@ -204,18 +210,24 @@ impl Listener {
                 Ok(answer) => self.answered(answer),
                 Err(why) => {
                     self.link = Link::None;
-                    self.client.failed(self.now(), why);
+                    let now = self.now();
+                    self.client.failed(now, why);
                 }
             },
             Link::Reading(body) => match ready!(body.as_mut().poll_next(cx)) {
-                Some(Ok(bytes)) => self.client.body(self.start.elapsed(), bytes),
+                Some(Ok(bytes)) => {
+                    let now = self.now();
+                    self.client.body(now, bytes);
+                }
                 Some(Err(error)) => {
                     self.link = Link::None;
-                    self.client.failed(self.now(), reason(error));
+                    let now = self.now();
+                    self.client.failed(now, reason(error));
                 }
                 None => {
                     self.link = Link::None;
-                    self.client.end(self.now());
+                    let now = self.now();
+                    self.client.end(now);
                 }
             },
         }
@@ -237,7 +249,8 @@ impl Listener {
             fields: &fields,
         };
         tracing::debug!(status = head.status, url = answer.url, "answered");
-        self.client.head(self.start.elapsed(), &head);
+        let now = self.now();
+        self.client.head(now, &head);
         self.link = Link::Reading(answer.body);
     }
 }

@@ -17,6 +17,7 @@
 //! what was fed since they were last taken.
 
 mod answer;
+mod ask;
 mod backoff;
 mod event;
 mod history;
@@ -27,13 +28,14 @@ mod reading;
 mod relays;
 mod stitch;
 mod titles;
+mod witness;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::address::Position;
-use crate::field::{self, Miss, Resume};
+use crate::field::{Miss, RESUME_ANCHOR};
 
 use answer::{Asked, Entry};
 use backoff::Dice;
@@ -55,8 +57,12 @@ const MAX_HASTY: u32 = 10;
 enum State {
     /// Until the next request.
     Idle { at: Duration },
-    /// The request is out. `rejoin`: it gave up the position.
-    Asking { until: Duration, rejoin: bool },
+    /// The request is out. `rejoin`: it gave up the position. `evidence`: it says what was heard.
+    Asking {
+        until: Duration,
+        rejoin: bool,
+        evidence: bool,
+    },
     /// The answer comes in.
     Reading(Box<Reading>),
     /// Over.
@@ -96,7 +102,7 @@ impl Client {
             Start::At(position) => Some(position),
         };
         Ok(Self {
-            heard: Heard::new(start, options.history),
+            heard: Heard::new(start, &options),
             relays: Relays::new(relays, options.max_relays, options.max_url),
             dice: Dice::new(seed),
             state: State::Idle { at: Duration::ZERO },
@@ -116,7 +122,7 @@ impl Client {
             Event::Joined { at, .. } | Event::Stitched { at } | Event::Lost(Loss { at, .. }) => {
                 self.told = *at
             }
-            Event::Spliced { to, .. } => self.told = Some(*to),
+            Event::Anchored { at } | Event::Spliced { to: at, .. } => self.told = Some(*at),
             Event::Audio(bytes) => {
                 self.told = self.told.map(|at| {
                     Position::new(at.epoch, at.offset.saturating_add(bytes.len() as u64))
@@ -167,8 +173,17 @@ impl Client {
                     } else if at <= now {
                         let rejoin = self.heard.position.is_some() && self.relays.refused_twice();
                         let until = now + self.options.silence;
-                        self.state = State::Asking { until, rejoin };
-                        return Step::Connect(self.request(rejoin));
+                        let request = self.request(now, rejoin);
+                        let evidence = request
+                            .fields
+                            .iter()
+                            .any(|(name, _)| *name == RESUME_ANCHOR);
+                        self.state = State::Asking {
+                            until,
+                            rejoin,
+                            evidence,
+                        };
+                        return Step::Connect(request);
                     } else {
                         return Step::Wait {
                             until: end.map_or(at, |end| end.min(at)),
@@ -195,7 +210,10 @@ impl Client {
 
     /// The head of the answer, interim ones left out.
     pub fn head(&mut self, now: Duration, head: &Head<'_>) {
-        let State::Asking { rejoin, .. } = self.state else {
+        let State::Asking {
+            rejoin, evidence, ..
+        } = self.state
+        else {
             return;
         };
         if matches!(head.status, 200 | 412) {
@@ -211,6 +229,7 @@ impl Client {
             heard: self.heard.any,
             history: !self.heard.history.is_empty(),
             rejoin,
+            evidence,
             past: &self.heard.past,
         };
         if head.status == 412 {
@@ -218,7 +237,7 @@ impl Client {
         }
         let limit = self.options.max_prelude as u64;
         let accepted = head.read().and_then(|answer| {
-            let entry = asked.entry(answer.offset.as_ref())?;
+            let entry = asked.entry(answer.offset.as_ref(), answer.proof)?;
             match answer.offset.map_or(0, |offset| offset.prelude) {
                 long if long > limit => Err(Trouble::Prelude(long)),
                 _ => Ok((asked.notes(&answer, &entry), entry, answer)),
@@ -238,7 +257,7 @@ impl Client {
                 if let Some(session) = answer.offset.and_then(|offset| offset.session) {
                     self.relays.opened(session);
                 }
-                self.heard.pace.open(now, head.rate());
+                self.heard.open(now, head);
                 let shown = self.relays.current().shown.clone();
                 let reading = Reading::new(now, self.relays.index(), shown, answer, entry);
                 self.state = State::Reading(Box::new(reading));
@@ -285,32 +304,6 @@ impl Client {
             }
         }
         self.trouble(now, trouble, now);
-    }
-
-    /// The fields of the next request. With several relays, the first round asks only for the exact byte: bytes are not given
-    /// up at one relay while another may hold them.
-    fn request(&self, rejoin: bool) -> Request {
-        let relay = self.relays.current();
-        let position = self.heard.position.filter(|_| !rejoin);
-        let probing = position.is_some() && self.relays.several() && relay.refusals == 0;
-        let resume = Resume {
-            from: position.map_or(field::From::Live, field::From::At),
-            miss: if probing {
-                Miss::Fail
-            } else {
-                self.options.miss
-            },
-            max_lag: self.options.max_lag.filter(|_| position.is_some()),
-            session: self.relays.session(),
-        };
-        let mut fields = vec![("Resume-Offset", resume.encode())];
-        if self.options.icy {
-            fields.push(("Icy-MetaData", "1".to_owned()));
-        }
-        Request {
-            url: relay.url.clone(),
-            fields,
-        }
     }
 
     /// Audio has come: the outage is over.

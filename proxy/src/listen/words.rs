@@ -28,6 +28,9 @@ pub(super) fn words(event: &Event) -> Option<String> {
         Event::Spliced { from, to } => {
             format!("a new epoch follows: {from} -> {to}, nothing is lost")
         }
+        Event::Anchored { at } => {
+            format!("the relay has proven by content that it goes on at {at}")
+        }
         Event::Stitched { .. } => "continued, as the bytes prove".to_owned(),
         Event::Lost(loss) => format!(
             "LOST {}: {}{}",
@@ -70,6 +73,7 @@ pub(super) fn object(event: &Event) -> Option<Value> {
         Event::Spliced { from, to } => {
             json!({"event": "spliced", "from": place(Some(*from)), "to": place(Some(*to))})
         }
+        Event::Anchored { at } => json!({"event": "anchored", "at": place(Some(*at))}),
         Event::Stitched { at } => json!({"event": "stitched", "at": place(*at)}),
         Event::Lost(loss) => json!({
             "event": "lost",

@@ -66,7 +66,7 @@ pub struct Part {
 /// A cut, and the chunks that end there, level 0 first: names in hexadecimal, and octets.
 pub type Cut = (u64, Vec<(String, u32)>);
 
-/// A client that has heard a part of a stream, all of it within the last two minutes.
+/// A client that has heard a part of a stream, all of it at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Listened {

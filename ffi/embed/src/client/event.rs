@@ -35,6 +35,9 @@ pub const ICECAST_EXT_EVENT_NOTE: u32 = 12;
 /// One of a later version.
 pub const ICECAST_EXT_EVENT_OTHER: u32 = 13;
 
+/// Another epoch follows, at `epoch`, `offset`, and a relay has proven by content that nothing is lost.
+pub const ICECAST_EXT_EVENT_ANCHORED: u32 = 14;
+
 /// The position is no longer held.
 pub const ICECAST_EXT_WHY_GONE: u32 = 1;
 /// Every relay refused it.
@@ -149,6 +152,11 @@ impl Words {
             Event::Spliced { to, .. } => {
                 told.kind = ICECAST_EXT_EVENT_SPLICED;
                 place = Some(to);
+                None
+            }
+            Event::Anchored { at } => {
+                told.kind = ICECAST_EXT_EVENT_ANCHORED;
+                place = Some(at);
                 None
             }
             Event::Stitched { at } => {

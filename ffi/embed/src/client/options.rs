@@ -54,6 +54,9 @@ pub struct ClientOptions {
     pub history: u32,
     /// The longest prelude that is accepted, in bytes. 1048576
     pub max_prelude: u32,
+    /// Not 0: relays that share no epoch are told what was heard, and may prove where it goes on. Then `now` must go on while the
+    /// device sleeps: CLOCK_BOOTTIME on Linux. 0
+    pub evidence: u32,
 }
 
 // SAFETY: `repr(C)`, begins with its size, and holds pointers and numbers alone.
@@ -65,6 +68,8 @@ unsafe impl Record for ClientOptions {
 const FIXED: usize = 56 << 10;
 /// A relay besides its URL, which is held twice, and what it said last.
 const RELAY: usize = 512;
+/// What was heard last, and the field that says it.
+const EVIDENCE: usize = 16 << 10;
 /// A burst in which the history is looked for, while it grows.
 const STITCH: usize = 1 << 20;
 
@@ -101,6 +106,7 @@ impl ClientOptions {
             max_url: 2048,
             history: 512 << 10,
             max_prelude: 1 << 20,
+            evidence: 0,
         }
     }
 
@@ -120,7 +126,8 @@ impl ClientOptions {
         let prelude = within("max_prelude", self.max_prelude, 0, 8 << 20)?;
         within("silence", self.silence, 100, u32::MAX)?;
         let stitch = if history > 0 { STITCH + 2 * history } else { 0 };
-        Ok(FIXED + relays * (RELAY + 2 * url) + 2 * prelude + stitch)
+        let evidence = if self.evidence != 0 { EVIDENCE } else { 0 };
+        Ok(FIXED + relays * (RELAY + 2 * url) + 2 * prelude + stitch + evidence)
     }
 
     /// The relays, and the agent.
@@ -168,6 +175,7 @@ impl ClientOptions {
             max_prelude: self.max_prelude as usize,
             max_relays: self.max_relays as usize,
             max_url: self.max_url as usize,
+            evidence: self.evidence != 0,
         })
     }
 }

@@ -5,24 +5,47 @@ use std::time::Duration;
 
 use super::{Chunk, Chunker, Evidence, MAX_CHUNKS, MAX_TAIL, MEMORY};
 
-/// Collects evidence from the canonical bytes that a client hears. At most 4 KB, of any stream; it keeps no byte.
+/// Milliseconds of audio that a chunk may have however young it is.
+const FINE: u64 = 1_000;
+/// Above that, so many quarters of its age: a relay that does not hold all of a chunk can use nothing of it. The finest
+/// that lets the evidence reach back for [`ENOUGH`] (R-ANCHOR-8).
+const QUARTERS: [u64; 5] = [1, 2, 4, 8, u64::MAX];
+/// Milliseconds.
+const ENOUGH: u64 = 75_000;
+/// Chunks that are kept, those included that are not old enough to be named. Far more than there ever are.
+const MAX_KEPT: usize = 160;
+
+/// Collects evidence from the canonical bytes that a client hears. At most 12 KB, of any stream; it keeps no byte.
 ///
-/// Each cut puts the largest chunk that ends there in the place of the smaller ones in it. So the chunks grow with their
-/// age, and a dozen of them reach back for two minutes.
+/// A chunk takes the place of all chunks in it once it has a quarter of its age.
 #[derive(Debug, Clone)]
 pub struct Collector {
     chunker: Chunker,
-    /// Contiguous, the oldest first.
+    /// In order of their ends; of those with one end, the smaller first.
     kept: VecDeque<Kept>,
-    last: Duration,
+    /// When the first byte came, and the last one, in milliseconds.
+    began: u64,
+    last: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     end: u64,
     chunk: Chunk,
-    /// When its last byte came.
-    came: Duration,
+    /// When its last byte came, in milliseconds, and how many after the first.
+    came: u64,
+    took: u64,
+}
+
+impl Kept {
+    fn begin(&self) -> u64 {
+        self.end - u64::from(self.chunk.len)
+    }
+
+    /// So many quarters of its age are no less.
+    fn is_short(&self, now: u64, quarters: u64) -> bool {
+        self.took <= FINE.max((now - self.came).saturating_mul(quarters) / 4)
+    }
 }
 
 impl Default for Collector {
@@ -30,40 +53,38 @@ impl Default for Collector {
         Self {
             chunker: Chunker::new(0),
             kept: VecDeque::new(),
-            last: Duration::ZERO,
+            began: 0,
+            last: 0,
         }
     }
 }
 
 impl Collector {
-    /// The canonical bytes that follow those before, as they came at `now`.
+    /// The canonical bytes that follow those before, as they came at `now`. A clock that goes back stands still.
     pub fn feed(&mut self, bytes: &[u8], now: Duration) {
         if bytes.is_empty() {
             return;
         }
-        let kept = &mut self.kept;
-        self.chunker.feed(bytes, |cut| {
-            let Some(chunk) = cut.chunks.last() else {
-                return;
-            };
-            let from = cut.end - u64::from(chunk.len);
-            while kept.back().is_some_and(|last| last.end > from) {
-                kept.pop_back();
-            }
-            if kept.len() == MAX_CHUNKS {
-                kept.pop_front();
-            }
-            kept.push_back(Kept {
-                end: cut.end,
-                chunk: *chunk,
-                came: now,
-            });
-        });
-        self.last = now;
-        let stale = |kept: &Kept| kept.came.saturating_add(MEMORY) < now;
-        while self.kept.front().is_some_and(stale) {
-            self.kept.pop_front();
+        self.last = millis(now).max(self.last);
+        if self.chunker.next() == 0 {
+            self.began = self.last;
         }
+        let Self {
+            kept, began, last, ..
+        } = self;
+        self.chunker.feed(bytes, |cut| {
+            for chunk in cut.chunks {
+                let begin = cut.end - u64::from(chunk.len);
+                let before = kept.iter().rev().find(|kept| kept.end <= begin);
+                kept.push_back(Kept {
+                    end: cut.end,
+                    chunk: *chunk,
+                    came: *last,
+                    took: *last - before.map_or(*began, |before| before.came),
+                });
+            }
+            thin(kept, *last);
+        });
     }
 
     /// What follows does not follow what came before: a loss, a splice, another stream (R-ANCHOR-6).
@@ -77,9 +98,9 @@ impl Collector {
     pub fn evidence(&self, now: Duration, lag: Duration) -> Option<Evidence> {
         let (tail, sum) = self.chunker.tail()?;
         let tail = u32::try_from(tail).ok().filter(|tail| *tail <= MAX_TAIL)?;
-        let chunks: Vec<Chunk> = self.kept.iter().rev().map(|kept| kept.chunk).collect();
+        let chunks = self.newest();
         (!chunks.is_empty()).then(|| Evidence {
-            age: now.saturating_sub(self.last),
+            age: Duration::from_millis(millis(now).saturating_sub(self.last)),
             lag,
             tail,
             sum,
@@ -87,11 +108,71 @@ impl Collector {
         })
     }
 
+    fn newest(&self) -> Vec<Chunk> {
+        let mut found = Vec::new();
+        for quarters in QUARTERS {
+            found = self.reach_back(quarters);
+            let reached = found
+                .last()
+                .map_or(self.last, |oldest| oldest.came - oldest.took);
+            if found.len() < MAX_CHUNKS || self.last - reached >= ENOUGH {
+                break;
+            }
+        }
+        found.iter().map(|kept| kept.chunk).collect()
+    }
+
+    /// From the newest cut back: at each step the largest chunk that is short, or else the smallest.
+    fn reach_back(&self, quarters: u64) -> Vec<&Kept> {
+        let mut out: Vec<&Kept> = Vec::with_capacity(MAX_CHUNKS);
+        let mut at = self.kept.back().map_or(0, |newest| newest.end);
+        let mut rest = self.kept.iter().rev().peekable();
+        while out.len() < MAX_CHUNKS {
+            while rest.next_if(|kept| kept.end > at).is_some() {}
+            let mut found: Option<&Kept> = None;
+            while let Some(kept) = rest.next_if(|kept| kept.end == at) {
+                if !found.is_some_and(|found| found.is_short(self.last, quarters)) {
+                    found = Some(kept);
+                }
+            }
+            let Some(found) = found else { break };
+            out.push(found);
+            at = found.begin();
+        }
+        out
+    }
+
     /// Memory in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.kept.capacity() * size_of::<Kept>()
     }
+}
+
+/// Drops what is within a chunk that is short, and what is too old or too much.
+fn thin(kept: &mut VecDeque<Kept>, now: u64) {
+    let memory = millis(MEMORY);
+    let stale = |kept: &Kept| kept.came + memory < now;
+    while kept.len() > MAX_KEPT || kept.front().is_some_and(stale) {
+        kept.pop_front();
+    }
+    // The newest first: what a short chunk has in it follows it.
+    let mut floor = u64::MAX;
+    kept.make_contiguous().reverse();
+    kept.retain(|kept| {
+        let keep = kept.end <= floor;
+        if keep && kept.is_short(now, QUARTERS[0]) {
+            floor = kept.begin();
+        }
+        keep
+    });
+    kept.make_contiguous().reverse();
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis())
+        .unwrap_or(u64::MAX / 2)
+        .min(u64::MAX / 2)
 }
 
 #[cfg(test)]
@@ -110,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_an_hour_at_half_a_megabit_fits_into_4_kb() {
+    fn a_quarter_of_an_hour_at_half_a_megabit_fits_into_12_kb() {
         let mut collector = Collector::default();
         let (mut most, mut size) = (0, 0);
         let bytes = noise(64_000);
@@ -120,26 +201,30 @@ mod tests {
             most = most.max(collector.kept.len());
             size = size.max(collector.size());
         }
-        assert!(size <= 4096, "{size} bytes");
-        assert!(most <= MAX_CHUNKS, "{most} chunks");
+        assert!(size <= 12 << 10, "{size} bytes");
+        assert!(most < MAX_KEPT, "{most} chunks");
     }
 
     #[test]
-    fn chunks_are_contiguous_and_reach_back_for_two_minutes() {
+    fn chunks_are_contiguous_and_reach_back_for_a_minute_and_more() {
         let stream = noise(400 * 16_000);
         let mut collector = Collector::default();
-        for (second, bytes) in (0..).map(Duration::from_secs).zip(stream.chunks(16_000)) {
-            collector.feed(bytes, second);
-            let kept = &collector.kept;
-            for (older, newer) in kept.iter().zip(kept.iter().skip(1)) {
-                assert_eq!(newer.end - u64::from(newer.chunk.len), older.end);
-            }
-            if second < Duration::from_secs(200) {
+        let mut cuts = vec![0];
+        let mut chunker = Chunker::new(0);
+        for (second, bytes) in (0..).zip(stream.chunks(16_000)) {
+            let now = Duration::from_secs(second);
+            collector.feed(bytes, now);
+            chunker.feed(bytes, |cut| cuts.push(cut.end));
+            if second < 130 {
                 continue;
             }
-            let covered: u64 = kept.iter().map(|kept| u64::from(kept.chunk.len)).sum();
-            assert!(covered >= 100 * 16_000, "{covered} bytes at {second:?}");
-            assert!(kept.iter().all(|kept| kept.came + MEMORY >= second));
+            let evidence = collector.evidence(now, Duration::ZERO).unwrap();
+            let mut at = chunker.next() - u64::from(evidence.tail);
+            for chunk in &evidence.chunks {
+                assert!(cuts.contains(&at), "no cut at {at}");
+                at -= u64::from(chunk.len);
+            }
+            assert!(chunker.next() - at > 70 * 16_000, "{second}: {at}");
         }
     }
 

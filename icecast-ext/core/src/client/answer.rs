@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::address::Position;
 use crate::codec::Format;
-use crate::field::{StreamOffset, StreamWindow, duplicates};
+use crate::field::{Proof, STREAM_PROOF, StreamOffset, StreamWindow, duplicates};
 use crate::head::Field;
 
 use super::event::{Loss, Note, Trouble, Why};
@@ -61,7 +61,7 @@ impl Head<'_> {
             .unwrap_or_default()
     }
 
-    fn window(&self) -> Option<StreamWindow> {
+    pub(super) fn window(&self) -> Option<StreamWindow> {
         StreamWindow::parse(&self.get("stream-window")?).ok()
     }
 
@@ -105,8 +105,10 @@ impl Head<'_> {
         {
             return Err(Trouble::NotAudio(text.clone()));
         }
+        let proof = self.get(STREAM_PROOF);
         Ok(Answer {
             offset,
+            proof: proof.and_then(|value| Proof::parse(&value).ok()),
             malformed,
             metaint: self.number("icy-metaint").and_then(NonZeroU32::new),
             format: content_type.as_ref().map_or(Format::Opaque, |value| {
@@ -130,6 +132,8 @@ pub(super) enum Rate {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) offset: Option<StreamOffset>,
+    /// What it makes of our evidence.
+    pub(super) proof: Option<Proof>,
     /// `Stream-Offset` was there, but could not be read.
     pub(super) malformed: bool,
     pub(super) metaint: Option<NonZeroU32>,
@@ -147,6 +151,8 @@ pub(super) enum Entry {
     Continue(u64),
     /// Another epoch, nothing lost.
     Spliced(Position),
+    /// Another epoch, and the next byte of it, as our evidence proved to the relay.
+    Anchored(Position),
     /// A hole, and after it so many bytes that were heard before.
     Lost(Loss, u64),
     /// Content has to tell. `at` is the place of the first byte, if the server knows it.
@@ -171,6 +177,8 @@ pub(super) struct Asked<'a> {
     pub(super) history: bool,
     /// The position was given up: `live` was asked for.
     pub(super) rejoin: bool,
+    /// Evidence was sent.
+    pub(super) evidence: bool,
     /// Epochs heard before that of `position`.
     pub(super) past: &'a [Past],
 }
@@ -213,8 +221,13 @@ impl Asked<'_> {
         notes
     }
 
-    /// Does the answer answer this, and how (R-RESUME-6, R-MISS-11)?
-    pub(super) fn entry(&self, answer: Option<&StreamOffset>) -> Result<Entry, Trouble> {
+    /// Does the answer answer this, and how (R-RESUME-6, R-MISS-11, R-ANCHOR-18)?
+    pub(super) fn entry(
+        &self,
+        answer: Option<&StreamOffset>,
+        proof: Option<Proof>,
+    ) -> Result<Entry, Trouble> {
+        let proof = proof.filter(|_| self.evidence);
         let why = if self.rejoin { Why::Refused } else { Why::Gone };
         let lost = |at: Option<Position>, bytes: Option<u64>, why| {
             let (first, skip) = at.map(|at| fresh(self.past, at)).transpose()?.unzip();
@@ -242,6 +255,13 @@ impl Asked<'_> {
         match (self.position, answer) {
             (None, answer) if !self.heard => Ok(Entry::Join(answer.map(|answer| answer.at))),
             (_, None) => stitch(None, Why::Unaware),
+            (wanted, Some(answer))
+                if proof == Some(Proof::Anchor)
+                    && answer.prelude == 0
+                    && wanted.is_none_or(|wanted| wanted.epoch != answer.at.epoch) =>
+            {
+                Ok(Entry::Anchored(answer.at))
+            }
             (None, Some(answer)) => stitch(Some(answer.at), Why::Unaware),
             (Some(wanted), Some(answer)) if wanted.epoch == answer.at.epoch => {
                 match answer.at.offset.since(wanted.offset) {
@@ -257,7 +277,14 @@ impl Asked<'_> {
             (Some(_), Some(answer)) => match answer.lost {
                 Some(0) => Ok(Entry::Spliced(answer.at)),
                 Some(bytes) => missed(answer.at, Some(bytes), why),
-                None => stitch(Some(answer.at), if self.rejoin { why } else { Why::Epoch }),
+                None => {
+                    let why = match proof {
+                        Some(Proof::None { why: Some(why) }) => Why::Unplaced(why),
+                        _ if self.rejoin => why,
+                        _ => Why::Epoch,
+                    };
+                    stitch(Some(answer.at), why)
+                }
             },
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::address::Position;
+use crate::anchor;
 use crate::heal::Unproven;
 
 /// What happened, in the order of the stream: an event between two [`Event::Audio`] belongs between their bytes.
@@ -44,6 +45,11 @@ pub enum Event {
     Stitched {
         /// The next byte, if its position is known.
         at: Option<Position>,
+    },
+    /// The bytes that follow continue the bytes so far, as our evidence proved to a relay that names them otherwise.
+    Anchored {
+        /// The next byte, as this relay names it.
+        at: Position,
     },
     /// Audio is lost here.
     Lost(Loss),
@@ -109,6 +115,9 @@ pub enum Why {
     /// Another epoch follows, and nobody says that it continues this one.
     #[error("the epoch changed and nothing says that the new one continues it")]
     Epoch,
+    /// Another epoch follows, and our evidence proved no place in it.
+    #[error("the epoch changed and the bytes heard prove no place in it: {0}")]
+    Unplaced(anchor::Unproven),
     /// The server has no offsets, and there is no history to stitch with.
     #[error("the server knows no offsets")]
     Unaware,
@@ -202,6 +211,8 @@ pub struct Stats {
     pub splices: u64,
     /// Continuations proven by content.
     pub stitches: u64,
+    /// Continuations that our evidence proved to a relay.
+    pub anchors: u64,
     /// Holes.
     pub losses: u64,
     /// Holes of unknown size among them.
@@ -230,6 +241,7 @@ impl Out {
             Event::Moved { .. } => stats.moves += 1,
             Event::Spliced { .. } => stats.splices += 1,
             Event::Stitched { .. } => stats.stitches += 1,
+            Event::Anchored { .. } => stats.anchors += 1,
             Event::Title(_) => stats.titles += 1,
             Event::Lost(loss) => {
                 stats.losses += 1;

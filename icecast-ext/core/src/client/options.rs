@@ -36,6 +36,10 @@ pub struct Options {
     pub give_up_after: Option<Duration>,
     /// Bytes remembered to stitch by content at servers that have no offsets; 0: never stitch. 512 KiB. It should hold 8 s.
     pub history: usize,
+    /// Keep evidence of what was heard, and send it when resuming (`Resume-Anchor`): so a relay that shares no epoch with
+    /// the one before can go on at the next byte. Costs up to 12 KB of memory. Off: it wants a clock that goes on while the device
+    /// sleeps (R-ANCHOR-7), and callers that know it.
+    pub evidence: bool,
     /// The longest prelude that is accepted, in bytes: it is held until it is complete. 1 MiB.
     pub max_prelude: usize,
     /// Relays known at once, those given and those learned: at most [`MAX_RELAYS`], which it is by default. At least 1.
@@ -54,6 +58,7 @@ impl Default for Options {
             silence: Duration::from_secs(5),
             give_up_after: Some(Duration::from_secs(60)),
             history: 512 * 1024,
+            evidence: false,
             max_prelude: 1024 * 1024,
             max_relays: MAX_RELAYS,
             max_url: link::MAX_URL,

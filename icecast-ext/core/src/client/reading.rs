@@ -5,14 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::address::Position;
+use crate::anchor::Evidence;
 use crate::codec::Format;
 use crate::icy::{Deinterleaver, Part};
 
-use super::answer::{Answer, Entry, Past};
+use super::answer::{Answer, Entry, Head, Past};
 use super::event::{Event, Out, Why};
 use super::history::{History, Pace};
+use super::options::Options;
 use super::stitch::Stitch;
 use super::titles::Titles;
+use super::witness::Witness;
 
 /// Epochs that are remembered after they were left.
 const MAX_PAST: usize = 8;
@@ -35,12 +38,13 @@ pub(super) struct Heard {
     /// When.
     at: Duration,
     pub(super) history: History,
-    pub(super) pace: Pace,
+    pace: Pace,
+    witness: Option<Witness>,
     titles: Titles,
 }
 
 impl Heard {
-    pub(super) fn new(position: Option<Position>, history: usize) -> Self {
+    pub(super) fn new(position: Option<Position>, options: &Options) -> Self {
         let mut titles = Titles::default();
         titles.began(position);
         Self {
@@ -49,9 +53,30 @@ impl Heard {
             any: false,
             relay: None,
             at: Duration::ZERO,
-            history: History::new(history),
+            history: History::new(options.history),
             pace: Pace::default(),
+            witness: options.evidence.then(Witness::default),
             titles,
+        }
+    }
+
+    /// An answer was accepted.
+    pub(super) fn open(&mut self, now: Duration, head: &Head<'_>) {
+        self.pace.open(now, head.rate());
+        if let Some(witness) = &mut self.witness {
+            witness.open(now, head.window());
+        }
+    }
+
+    /// What can be said to a relay that does not know the position.
+    pub(super) fn evidence(&self, now: Duration) -> Option<Evidence> {
+        self.witness.as_ref()?.evidence(now)
+    }
+
+    /// What follows does not follow what was heard.
+    fn forget(&mut self) {
+        if let Some(witness) = &mut self.witness {
+            witness.forget();
         }
     }
 
@@ -199,6 +224,9 @@ impl Reading {
         heard.position = heard.position.map(|position| after(position, bytes.len()));
         heard.history.push(&bytes);
         heard.pace.feed(now, &bytes);
+        if let Some(witness) = &mut heard.witness {
+            witness.feed(now, &bytes, heard.position);
+        }
         heard.at = now;
         self.told += bytes.len() as u64;
         out.push(Event::Audio(bytes));
@@ -214,6 +242,7 @@ impl Reading {
             Entry::Join(at) => heard.position = *at,
             Entry::Spliced(to) => heard.go(Some(*to), true),
             Entry::Lost(loss, _) => heard.go(loss.at, false),
+            Entry::Anchored(to) => heard.go(Some(*to), false),
             Entry::Stitched(to) => heard.go(*to, false),
             Entry::Continue(_) | Entry::Stitch { .. } => {}
         }
@@ -233,15 +262,21 @@ impl Reading {
         match entry {
             Entry::Lost(loss, _) => {
                 heard.history.clear();
+                heard.forget();
                 heard.titles.began(heard.position);
                 out.push(Event::Lost(loss));
             }
             Entry::Join(at) => heard.titles.began(at),
             Entry::Spliced(to) => {
+                heard.forget();
                 heard.titles.began(Some(to));
                 if let Some(from) = from {
                     out.push(Event::Spliced { from, to });
                 }
+            }
+            Entry::Anchored(at) => {
+                heard.titles.began(Some(at));
+                out.push(Event::Anchored { at });
             }
             Entry::Stitched(to) => {
                 if from.map(|from| from.epoch) != to.map(|to| to.epoch) {

@@ -1,6 +1,7 @@
 //! The client's rules, in virtual time.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod anchors;
 mod caller;
 mod http;
 mod model;
