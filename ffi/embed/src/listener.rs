@@ -94,7 +94,9 @@ struct Answering {
 impl Drop for Streams {
     fn drop(&mut self) {
         if let Some(session) = self.session.filter(|_| !self.over.load(Ordering::Relaxed)) {
-            self.mount.lock().forget(session);
+            if let Ok(mut station) = self.mount.lock() {
+                station.forget(session);
+            }
         }
     }
 }
@@ -282,7 +284,7 @@ impl Answering {
             return Ok((ICECAST_EXT_OK, std::slice::from_ref(&self.rest)));
         }
         if let Stage::Streams(streams) = &mut self.stage
-            && let Some(reset) = streams.fill(now)
+            && let Some(reset) = streams.fill(now)?
         {
             self.stage = Stage::Ends { reset };
         }
@@ -325,15 +327,15 @@ impl Answering {
 
 impl Streams {
     /// Fills the turn, if there is something. `Some` if the response ends, with an RST or without.
-    fn fill(&mut self, now: Now) -> Option<bool> {
+    fn fill(&mut self, now: Now) -> Result<Option<bool>, Failure> {
         if self.over.load(Ordering::Relaxed) {
-            return Some(false);
+            return Ok(Some(false));
         }
         if self.filled {
-            return None;
+            return Ok(None);
         }
         let mount = self.mount.clone();
-        let station = mount.lock();
+        let station = mount.lock()?;
         // What moves on without a byte is gone over at once.
         for _ in 0..MAX_PIECES {
             self.turn.clear();
@@ -342,26 +344,26 @@ impl Streams {
                 .plan(self.cursor, station.ticks, TURN, &mut self.turn)
                 .is_err()
             {
-                return Some(false);
+                return Ok(Some(false));
             }
             if self.turn.bytes() > 0 {
                 self.filled = true;
-                return None;
+                return Ok(None);
             }
             let settled = self.turn.settle(self.cursor, 0);
             let resets = self.cursor.resets();
             self.cursor = settled.cursor;
             match settled.then {
-                Some(Then::End(end)) => return Some(resets && end != End::Complete),
+                Some(Then::End(end)) => return Ok(Some(resets && end != End::Complete)),
                 Some(Then::More) => {}
-                Some(Then::Wait) | None if station.over(now.0) => return Some(resets),
+                Some(Then::Wait) | None if station.over(now.0) => return Ok(Some(resets)),
                 Some(Then::Wait) | None => {
                     // What waits needs no room.
                     self.turn = Turn::default();
-                    return None;
+                    return Ok(None);
                 }
             }
         }
-        None
+        Ok(None)
     }
 }

@@ -7,7 +7,7 @@ mod options;
 mod station;
 
 use std::ffi::c_int;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use icecast_ext_core::head::Request;
 
@@ -15,7 +15,7 @@ use crate::handle::Table;
 use crate::record::{bytes, name, put, read, write};
 use crate::result::{
     Failure, ICECAST_EXT_END, ICECAST_EXT_MALFORMED, ICECAST_EXT_NONE, ICECAST_EXT_OK,
-    ICECAST_EXT_OUT_OF_ORDER, guard,
+    ICECAST_EXT_OUT_OF_ORDER, ICECAST_EXT_PANIC, guard,
 };
 
 pub use options::*;
@@ -31,8 +31,10 @@ static MOUNTS: Table<Mount, Shared> = Table::new(2);
 pub(crate) struct Shared(Arc<Mutex<Station>>);
 
 impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Station> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Refused after a panic: what the station holds may be wrong, and wrong bytes are worse than none.
+    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Station>, Failure> {
+        let lock = self.0.lock();
+        lock.map_err(|_| Failure::new(ICECAST_EXT_PANIC, "an earlier call with this mount met a bug of this library: free it"))
     }
 }
 
@@ -254,7 +256,10 @@ pub unsafe extern "C" fn icecast_ext_mount_state(
 pub extern "C" fn icecast_ext_mount_free(mount: *mut Mount) -> c_int {
     guard(|| {
         if !mount.is_null() {
-            MOUNTS.get(mount)?.lock().close();
+            // A broken one is freed all the same.
+            if let Ok(mut station) = MOUNTS.get(mount)?.lock() {
+                station.close();
+            }
         }
         MOUNTS.remove(mount).map(|()| ICECAST_EXT_OK)
     })
@@ -266,5 +271,5 @@ pub(crate) fn of(mount: *mut Mount) -> Result<Shared, Failure> {
 }
 
 fn with(mount: *mut Mount, call: impl FnOnce(&mut Station) -> Result<c_int, Failure>) -> c_int {
-    guard(|| call(&mut MOUNTS.get(mount)?.lock()))
+    guard(|| call(&mut *MOUNTS.get(mount)?.lock()?))
 }

@@ -97,7 +97,7 @@ pub(super) fn of(mount: Option<Shared>, head: &[u8], now: Now) -> Result<Answeri
             );
         }
     }
-    let level = mount.lock().options.level;
+    let level = mount.lock()?.options.level;
     let wanted = match Wanted::of(&request, &target, level) {
         Ok(wanted) => wanted,
         Err(error) => return say(Answer::new(400, format!("{error}\n"))),
@@ -132,7 +132,7 @@ impl Held {
     /// `None`: not yet.
     pub(super) fn decide(&self, now: Now) -> Result<Option<Answering>, Failure> {
         let late = now.0 >= self.until;
-        let mut station = self.mount.lock();
+        let mut station = self.mount.lock()?;
         // Whoever has heard one of our epochs gets what is held of it, come what may.
         let known = self
             .wanted
