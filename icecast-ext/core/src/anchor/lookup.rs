@@ -106,18 +106,22 @@ impl Index {
         let mut found: Option<Agreed> = None;
         let mut why = Unproven::Differs;
         for at in named.candidates(&allowed)? {
-            let agreed = named.agrees(at).and_then(|agreed| {
-                let tail = u64::from(evidence.tail);
-                let equal = !agreed.whole || is_tail(evidence, held(at - tail, tail));
-                equal.then_some(agreed).ok_or(Unproven::Differs)
-            });
-            match agreed {
+            let agreed = match named.agrees(at) {
                 Ok(agreed) if agreed.proven < spread.saturating_add(agreed.newest_len) => {
-                    why = Unproven::Short
+                    Err(Unproven::Short)
                 }
-                Ok(agreed) if found.replace(agreed).is_some() => return Err(Unproven::Ambiguous),
-                Ok(_) | Err(Unproven::Differs) => {}
+                agreed => agreed,
+            };
+            let tail = u64::from(evidence.tail);
+            match agreed {
+                Err(Unproven::Differs) => {}
                 Err(other) => why = other,
+                Ok(agreed) if agreed.whole && !is_tail(evidence, held(at - tail, tail)) => {}
+                Ok(agreed) => {
+                    if found.replace(agreed).is_some() {
+                        return Err(Unproven::Ambiguous);
+                    }
+                }
             }
         }
         let found = found.ok_or(why)?;
