@@ -172,7 +172,7 @@ impl<'a> Named<'a> {
             .map(|(chunk, of)| {
                 let behind = after;
                 after += u64::from(chunk.len);
-                (of, behind)
+                (of, behind..after)
             })
             .filter(|(of, _)| !of.is_empty())
             .collect();
@@ -181,16 +181,19 @@ impl<'a> Named<'a> {
             return Err(Unproven::Unknown);
         }
         let (mut out, mut looked_at) = (Vec::with_capacity(MAX_CANDIDATES), 0);
-        for (of, behind) in rarest {
+        for (nth, (of, behind)) in rarest.iter().enumerate() {
             if of.len() > MAX_PLACES || looked_at + of.len() > MAX_LOOKED_AT {
                 break;
             }
             looked_at += of.len();
-            let ends = self.places[of.clone()]
+            // A rarer name that is not there although its place is held speaks against it.
+            let rarer = &rarest[..nth];
+            let refuted = |at: u64| rarer.iter().any(|(_, behind)| self.holds(at, behind));
+            let ends = self.places[(*of).clone()]
                 .iter()
                 .filter_map(|place| self.index.entry(*place));
-            for at in ends.map(|entry| entry.end().saturating_add(behind)) {
-                if !allowed.contains(&at) || out.contains(&at) {
+            for at in ends.map(|entry| entry.end().saturating_add(behind.start)) {
+                if !allowed.contains(&at) || out.contains(&at) || refuted(at) {
                     continue;
                 }
                 if out.len() == MAX_CANDIDATES {
@@ -204,6 +207,13 @@ impl<'a> Named<'a> {
             (true, 0) => Err(Unproven::Ambiguous),
             (true, _) => Err(Unproven::Elsewhere),
         }
+    }
+
+    /// The bytes so far `behind` that place are chunks that are known whole.
+    fn holds(&self, at: u64, behind: &Range<u64>) -> bool {
+        let from = at.checked_sub(behind.end);
+        from.is_some_and(|from| from >= self.index.known_from())
+            && at - behind.start <= self.index.next()
     }
 
     /// Compares all chunks that are held whole, if the client's next byte stands at `at`.
