@@ -29,6 +29,7 @@ mod chunker;
 mod collector;
 mod index;
 mod lookup;
+mod start;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub use chunker::{Chunk, ChunkId, Chunker, Cut, LEVELS, MIN_CHUNK, Sum, WARM_UP}
 pub use collector::Collector;
 pub use index::Index;
 pub use lookup::{Place, Unproven};
+pub use start::Shown;
 
 /// How far the clocks and the delays of a client's relay and of this one may be apart in all (R-ANCHOR-13). It must
 /// exceed the real skew and what servers hold back; the more it is, the more must a client have heard.

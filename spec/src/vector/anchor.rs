@@ -22,6 +22,8 @@ pub struct Anchors {
     pub field: Vec<Case<String, Parsed>>,
     /// What a server makes of it.
     pub place: Vec<Case<Asked, Found>>,
+    /// Values of `Stream-Proof`.
+    pub proof: Vec<Case<String, Proof>>,
 }
 
 /// A part of a stream.
@@ -137,4 +139,15 @@ pub enum Found {
     Ahead(u64),
     /// No place: `why` of `Stream-Proof`.
     Miss(String),
+}
+
+/// A value of `Stream-Proof`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// `anchor`
+    #[serde(default)]
+    pub anchor: bool,
+    /// With `none`, if it says so.
+    pub why: Option<String>,
 }

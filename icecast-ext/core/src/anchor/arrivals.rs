@@ -6,11 +6,15 @@ use std::time::Duration;
 
 /// Milliseconds between marks at least, so that an hour of them is small.
 const SPACING: i64 = 1000;
+/// Milliseconds within which the burst is over with which a run begins.
+const BURST: i64 = 2000;
 
 /// The edge at some moments, in milliseconds of the relay's clock.
 #[derive(Debug, Clone)]
 pub(super) struct Arrivals {
     skew: i64,
+    /// When the first bytes came.
+    begun: Option<i64>,
     /// In order. The first is the edge after the burst with which a run begins: those bytes were sent before.
     marks: VecDeque<(i64, u64)>,
     /// The last arrival.
@@ -23,6 +27,7 @@ impl Arrivals {
     pub(super) fn new(start: u64, skew: Duration) -> Self {
         Self {
             skew: millis(skew).max(1),
+            begun: None,
             marks: VecDeque::new(),
             last: (0, start),
             peak: None,
@@ -33,6 +38,9 @@ impl Arrivals {
     pub(super) fn push(&mut self, now: Duration, edge: u64) {
         let now = millis(now).max(self.last.0);
         self.last = (now, edge);
+        if now - *self.begun.get_or_insert(now) <= BURST {
+            self.marks.clear();
+        }
         if self.marks.back().is_none_or(|(at, _)| now - at >= SPACING) {
             self.marks.push_back(self.last);
         }
@@ -126,7 +134,7 @@ mod tests {
     #[test]
     fn both_ends_are_where_the_edge_was_to_a_second() {
         let arrivals = steady();
-        for quarters in 440..760 {
+        for quarters in 448..760 {
             let (low, high) = arrivals
                 .around(300 * SECOND, 300 * SECOND - quarters * SECOND / 4)
                 .unwrap()
@@ -160,7 +168,7 @@ mod tests {
             .around(200 * SECOND, 115 * SECOND)
             .unwrap()
             .into_inner();
-        assert_eq!((low, high), (0, 65_000));
+        assert_eq!((low, high), (0, 97_000));
         let mut late = steady();
         late.evict(edge(720));
         let (low, _) = late.around(200 * SECOND, 15 * SECOND).unwrap().into_inner();
@@ -172,15 +180,30 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_in_several_parts_is_no_peak() {
+        let mut arrivals = Arrivals::new(0, 10 * SECOND);
+        let mut edge = 0;
+        for tick in 0..120_u32 {
+            edge += if tick < 4 { 1_000_000 } else { 4_000 };
+            arrivals.push(tick * SECOND / 4, edge);
+        }
+        assert!(
+            arrivals.peak.is_some_and(|peak| peak <= 180_000),
+            "{:?}",
+            arrivals.peak
+        );
+    }
+
+    #[test]
     fn a_run_that_is_younger_than_the_skew_knows_nothing() {
         let mut arrivals = Arrivals::new(0, 10 * SECOND);
         assert_eq!(arrivals.around(SECOND, SECOND), None);
-        for second in 100..=109 {
+        for second in 100..=111 {
             arrivals.push(SECOND * second, 64_000 + u64::from(second) * 16_000);
             assert_eq!(arrivals.around(SECOND * second, SECOND), None);
         }
-        arrivals.push(110 * SECOND, 2_000_000);
-        assert!(arrivals.around(110 * SECOND, SECOND).is_some());
+        arrivals.push(112 * SECOND, 2_000_000);
+        assert!(arrivals.around(112 * SECOND, SECOND).is_some());
     }
 
     #[test]

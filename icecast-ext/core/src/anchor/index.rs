@@ -70,7 +70,9 @@ impl Index {
         }
     }
 
-    /// Canonical bytes arrived at the edge at `now`, by the clock of [`Index::find`].
+    /// Canonical bytes arrived at the edge at `now`, by the clock of [`Index::find`]. What comes late and all at once, out of
+    /// a journal or from a parent relay, is pushed with the times that those give, or else within the run's first two
+    /// seconds: that counts as its burst.
     pub fn push(&mut self, bytes: &[u8], now: Duration) {
         let Self {
             chunker,

@@ -116,18 +116,22 @@ impl Index {
         let mut found: Option<Agreed> = None;
         let mut why = Unproven::Differs;
         for at in named.candidates(&allowed)? {
-            let agreed = named.agrees(at).and_then(|agreed| {
-                let tail = u64::from(evidence.tail);
-                let equal = !agreed.whole || is_tail(evidence, held(at - tail, tail));
-                equal.then_some(agreed).ok_or(Unproven::Differs)
-            });
-            match agreed {
+            let agreed = match named.agrees(at) {
                 Ok(agreed) if agreed.proven < spread.saturating_add(agreed.newest_len) => {
-                    why = Unproven::Short
+                    Err(Unproven::Short)
                 }
-                Ok(agreed) if found.replace(agreed).is_some() => return Err(Unproven::Ambiguous),
-                Ok(_) | Err(Unproven::Differs) => {}
+                agreed => agreed,
+            };
+            let tail = u64::from(evidence.tail);
+            match agreed {
+                Err(Unproven::Differs) => {}
                 Err(other) => why = other,
+                Ok(agreed) if agreed.whole && !is_tail(evidence, held(at - tail, tail)) => {}
+                Ok(agreed) => {
+                    if found.replace(agreed).is_some() {
+                        return Err(Unproven::Ambiguous);
+                    }
+                }
             }
         }
         let found = found.ok_or(why)?;
@@ -178,7 +182,7 @@ impl<'a> Named<'a> {
             .map(|(chunk, of)| {
                 let behind = after;
                 after += u64::from(chunk.len);
-                (of, behind)
+                (of, behind..after)
             })
             .filter(|(of, _)| !of.is_empty())
             .collect();
@@ -187,16 +191,19 @@ impl<'a> Named<'a> {
             return Err(Unproven::Unknown);
         }
         let (mut out, mut looked_at) = (Vec::with_capacity(MAX_CANDIDATES), 0);
-        for (of, behind) in rarest {
+        for (nth, (of, behind)) in rarest.iter().enumerate() {
             if of.len() > MAX_PLACES || looked_at + of.len() > MAX_LOOKED_AT {
                 break;
             }
             looked_at += of.len();
-            let ends = self.places[of.clone()]
+            // A rarer name that is not there although its place is held speaks against it.
+            let rarer = &rarest[..nth];
+            let refuted = |at: u64| rarer.iter().any(|(_, behind)| self.holds(at, behind));
+            let ends = self.places[(*of).clone()]
                 .iter()
                 .filter_map(|place| self.index.entry(*place));
-            for at in ends.map(|entry| entry.end().saturating_add(behind)) {
-                if !allowed.contains(&at) || out.contains(&at) {
+            for at in ends.map(|entry| entry.end().saturating_add(behind.start)) {
+                if !allowed.contains(&at) || out.contains(&at) || refuted(at) {
                     continue;
                 }
                 if out.len() == MAX_CANDIDATES {
@@ -210,6 +217,13 @@ impl<'a> Named<'a> {
             (true, 0) => Err(Unproven::Ambiguous),
             (true, _) => Err(Unproven::Elsewhere),
         }
+    }
+
+    /// The bytes so far `behind` that place are chunks that are known whole.
+    fn holds(&self, at: u64, behind: &Range<u64>) -> bool {
+        let from = at.checked_sub(behind.end);
+        from.is_some_and(|from| from >= self.index.known_from())
+            && at - behind.start <= self.index.next()
     }
 
     /// Compares all chunks that are held whole, if the client's next byte stands at `at`.

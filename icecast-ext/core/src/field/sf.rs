@@ -23,30 +23,23 @@ pub(super) enum Values<'a> {
 }
 
 pub(super) fn item(field: &'static str, value: &[u8]) -> Result<Item, FieldError> {
-    sfv::Parser::new(value)
-        .parse()
-        .map_err(|error: sfv::Error| FieldError {
-            field,
-            why: error.to_string(),
-        })
-}
-
-pub(super) fn dictionary(field: &'static str, value: &[u8]) -> Result<Dictionary, FieldError> {
-    sfv::Parser::new(value)
-        .parse()
-        .map_err(|error: sfv::Error| FieldError {
-            field,
-            why: error.to_string(),
-        })
+    parse(field, value)
 }
 
 pub(super) fn list(field: &'static str, value: &[u8]) -> Result<List, FieldError> {
-    sfv::Parser::new(value)
-        .parse()
-        .map_err(|error: sfv::Error| FieldError {
-            field,
-            why: error.to_string(),
-        })
+    parse(field, value)
+}
+
+pub(super) fn dictionary(field: &'static str, value: &[u8]) -> Result<Dictionary, FieldError> {
+    parse(field, value)
+}
+
+fn parse<T: sfv::FieldType>(field: &'static str, value: &[u8]) -> Result<T, FieldError> {
+    let parsed = sfv::Parser::new(value).parse();
+    parsed.map_err(|error| FieldError {
+        field,
+        why: error.to_string(),
+    })
 }
 
 impl Source<'_> {

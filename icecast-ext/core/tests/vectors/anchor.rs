@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use icecast_ext_core::anchor::{Chunk, Chunker, Collector, Evidence, Index, Place};
+use icecast_ext_core::anchor::{Chunk, Chunker, Collector, Evidence, Index, Place, Unproven};
+use icecast_ext_core::field::Proof;
 use icecast_ext_spec::vector::anchor::{Anchors, Asked, Found, Parsed, Said, Stretch};
 use icecast_ext_spec::vector::{self, Error};
 use sha2::{Digest, Sha256};
@@ -123,6 +124,30 @@ fn place() {
             Ok(sought(&stream(&file, &asked.content), asked)),
             expect.clone(),
         )
+    });
+}
+
+#[test]
+fn proof() {
+    let file = vector::anchors().expect("anchor.json");
+    all(&file.proof, |value, expect| {
+        // A reason that is not known here is dropped.
+        let known = |why: &String| Unproven::named(why).is_some();
+        let expect = expect.clone().map(|said| vector::anchor::Proof {
+            why: said.why.filter(known),
+            ..said
+        });
+        let proof = Proof::parse(value.as_bytes()).map(|proof| match proof {
+            Proof::Anchor => vector::anchor::Proof {
+                anchor: true,
+                why: None,
+            },
+            Proof::None { why } => vector::anchor::Proof {
+                anchor: false,
+                why: why.map(|why| why.to_string()),
+            },
+        });
+        (proof.map_err(|_| Error::Malformed), expect)
     });
 }
 
