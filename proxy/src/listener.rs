@@ -149,7 +149,10 @@ pub(crate) async fn serve(
             None => return,
         },
     };
-    let (began, lost) = began(start.kind);
+    let (mut began, lost) = began(start.kind);
+    if proof == Some(Proof::Anchor) {
+        began = "resume by content";
+    }
     let player = wanted.stock.as_ref().map(Ask::family);
     tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, player, began, at = %start.at, lost, "listener");
     let socket = match connection.stream.into_socket() {
@@ -283,7 +286,6 @@ fn began(kind: Began) -> (&'static str, Option<u64>) {
     match kind {
         Began::Join => ("join", None),
         Began::Exact => ("resume", None),
-        Began::Proven => ("resume by content", None),
         Began::Spliced => ("resume over a splice", None),
         Began::Miss { lost } => ("miss", lost),
     }

@@ -45,7 +45,12 @@ fn relays(from: SocketAddr) -> String {
 }
 
 /// A client that is moved each time it is cut. Returns how many moves were proven.
-async fn moves(format: Format, places: [SocketAddr; 2], truth: SocketAddr, mut chance: Chance) -> usize {
+async fn moves(
+    format: Format,
+    places: [SocketAddr; 2],
+    truth: SocketAddr,
+    mut chance: Chance,
+) -> usize {
     let mount = format.mount();
     let tap = wait_until(mount, SOON, async || {
         let tap = Tap::open(truth, mount, &[]).await.ok()?;
@@ -66,24 +71,47 @@ async fn moves(format: Format, places: [SocketAddr; 2], truth: SocketAddr, mut c
             MOVES.. => return None,
             _ => chance.range(0, 60_000),
         };
-        let how = if chance.one_in(2) { How::Reset } else { How::Fin };
-        Some(Plan { at: At::Body(body), how, next: Next::Move })
+        let how = if chance.one_in(2) {
+            How::Reset
+        } else {
+            How::Fin
+        };
+        Some(Plan {
+            at: At::Body(body),
+            how,
+            next: Next::Move,
+        })
     })
     .await
     .unwrap();
     let urls = [0, 1].map(|front| format!("http://{}{mount}", cutter.front(front)));
     let hearing = Hearing::start(&urls, false).unwrap();
     let patience = Duration::from_secs(4 * HEARD);
-    wait_for(&format!("{mount}: moves"), patience, || cutter.cuts().len() == MOVES).await;
+    wait_for(&format!("{mount}: moves"), patience, || {
+        cutter.cuts().len() == MOVES
+    })
+    .await;
     hearing.wait_more(60_000, patience).await;
     let heard = hearing.stop();
     tap.wait_more(40_000, patience).await;
     let truth = tap.body();
-    let start = find(&truth, &heard.audio[..1024]).unwrap_or_else(|| panic!("{mount}: it begins nowhere"));
+    let start =
+        find(&truth, &heard.audio[..1024]).unwrap_or_else(|| panic!("{mount}: it begins nowhere"));
     assert!(heard.losses.is_empty(), "{mount}: {:?}", heard.losses);
     let verdict = judge(&truth, start, &heard.audio);
-    assert_eq!(verdict, Verdict::default(), "{mount}: {} moves, anchored {:?}", heard.moves, heard.anchored);
-    assert_eq!(heard.anchored.len() as u64, heard.moves, "{mount}: {} stitches", heard.stitches);
+    assert_eq!(
+        verdict,
+        Verdict::default(),
+        "{mount}: {} moves, anchored {:?}",
+        heard.moves,
+        heard.anchored
+    );
+    assert_eq!(
+        heard.anchored.len() as u64,
+        heard.moves,
+        "{mount}: {} stitches",
+        heard.stitches
+    );
     heard.anchored.len()
 }
 
@@ -92,19 +120,38 @@ async fn a_client_moves_between_relays_that_share_nothing_but_the_source() {
     let first = Icecast::start().await.unwrap();
     let mut encoders = Vec::new();
     for (seed, format) in (1..).zip(FORMATS) {
-        let setup = Setup { kbps: 192, seed, ..Setup::new(format) };
+        let setup = Setup {
+            kbps: 192,
+            seed,
+            ..Setup::new(format)
+        };
         encoders.push(Encoder::start(first.addr(), format.mount(), setup).unwrap());
         first.wait_mount(format.mount()).await;
     }
-    let second = Icecast::with(icecast::Setup { more: relays(first.addr()), ..icecast::Setup::default() }).await.unwrap();
-    let (one, two) = (Proxy::start(first.addr()).await.unwrap(), Proxy::start(second.addr()).await.unwrap());
+    let second = Icecast::with(icecast::Setup {
+        more: relays(first.addr()),
+        ..icecast::Setup::default()
+    })
+    .await
+    .unwrap();
+    let (one, two) = (
+        Proxy::start(first.addr()).await.unwrap(),
+        Proxy::start(second.addr()).await.unwrap(),
+    );
     let mut chance = Chance::seeded("strangers");
     let addr = first.addr();
     let titles = tokio::spawn(async move {
         let mut every = tokio::time::interval(Duration::from_secs(3));
         for n in 1.. {
             every.tick().await;
-            assert_eq!(set_title(addr, "/live.mp3", &format!("Title {n}")).await.unwrap().head.status, 200);
+            assert_eq!(
+                set_title(addr, "/live.mp3", &format!("Title {n}"))
+                    .await
+                    .unwrap()
+                    .head
+                    .status,
+                200
+            );
         }
     });
     let mut trials = tokio::task::JoinSet::new();

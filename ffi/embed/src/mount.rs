@@ -34,7 +34,12 @@ impl Shared {
     /// Refused after a panic: what the station holds may be wrong, and wrong bytes are worse than none.
     pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Station>, Failure> {
         let lock = self.0.lock();
-        lock.map_err(|_| Failure::new(ICECAST_EXT_PANIC, "an earlier call with this mount met a bug of this library: free it"))
+        lock.map_err(|_| {
+            Failure::new(
+                ICECAST_EXT_PANIC,
+                "an earlier call with this mount met a bug of this library: free it",
+            )
+        })
     }
 }
 

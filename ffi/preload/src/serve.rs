@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use icecast_ext_core::address::{Position, Session};
 use icecast_ext_core::answer::Head;
+use icecast_ext_core::field::Proof;
 use icecast_ext_core::plan::Cursor;
 use icecast_ext_core::resume::{Kind as Began, Start};
 use icecast_ext_core::stock::Ask;
@@ -48,9 +49,9 @@ pub(crate) fn stream(client: &mut Client, module: &Module, pending: &Pending, bo
     }
     bytes.extend_from_slice(&body.start.prelude);
     let (began, lost) = match body.start.kind {
+        Began::Exact if body.proof == Some(Proof::Anchor) => ("resume by content", None),
         Began::Join => ("join", None),
         Began::Exact => ("resume", None),
-        Began::Proven => ("resume by content", None),
         Began::Spliced => ("resume over a splice", None),
         Began::Miss { lost } => ("miss", lost),
     };

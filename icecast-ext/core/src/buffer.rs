@@ -7,12 +7,10 @@
 //! |---|---|
 //! | `writing` | bytes that are not published yet; the codec tracker |
 //! | `ring` | immutable chunks, addressed by position |
-//! | `places` | which of their bytes a client of another relay has heard |
 //! | `turn` | what a listener is sent at once, and what is left of it when the socket takes less |
 //! | `adopt` | a parent's relay feed, written into a mount |
 
 mod adopt;
-mod places;
 mod ring;
 mod turn;
 mod writing;
@@ -22,12 +20,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::address::{Epoch, Offset, Position};
-use crate::anchor::{Evidence, Unproven};
+use crate::anchor::{Evidence, Index, SKEW, Shown};
 use crate::codec::Format;
+use crate::field::{Proof, Resume};
 use crate::plan::{Cursor, End, Step};
-use crate::timeline::{Begin, Timeline};
-
-use places::Places;
+use crate::resume::{Refusal, Start};
+use crate::timeline::{Begin, RunId, Timeline};
 
 pub use adopt::{Adopter, Adopts};
 pub use ring::Ring;
@@ -62,7 +60,10 @@ pub struct Buffer {
     pub timeline: Timeline,
     /// The bytes.
     pub ring: Ring,
-    places: Places,
+    /// The chunks of the last run …
+    index: Index,
+    /// … which is this.
+    indexed: Option<RunId>,
     /// For FORMAT frames.
     tick_ms: u32,
     /// No more will come.
@@ -76,7 +77,8 @@ impl Buffer {
         Self {
             timeline: Timeline::new(burst),
             ring: Ring::default(),
-            places: Places::default(),
+            index: Index::new(0, SKEW),
+            indexed: None,
             tick_ms: tick_ms(tick),
             closed: false,
         }
@@ -99,7 +101,7 @@ impl Buffer {
             fields: run.fields.clone(),
         });
         self.ring.begin(id, run.first);
-        self.places.begin(id, run.first);
+        self.index_from(id, run.first);
         if let Some(prelude) = run.prelude.clone().filter(|bytes| !bytes.is_empty()) {
             self.timeline.prelude(run.first, prelude);
         }
@@ -117,35 +119,54 @@ impl Buffer {
             }
         }
         self.timeline.grow(batch.bytes.len() as u64);
-        self.places.push(&batch.bytes, now);
+        self.index.push(&batch.bytes, Duration::from_millis(now));
         self.ring.push(batch.bytes.clone(), batch.ms);
     }
 
     /// The buffer of another process. `ring` holds the bytes of `timeline`.
     #[must_use]
     pub fn restore(timeline: Timeline, ring: Ring, tick: Duration, closed: bool) -> Self {
-        let mut places = Places::default();
-        for (run, at, ms, bytes) in ring.stretches() {
-            places.begin(run, at);
-            places.push(bytes, ms);
-        }
-        Self {
+        let mut buffer = Self {
             timeline,
-            ring,
-            places,
+            ring: Ring::default(),
+            index: Index::new(0, SKEW),
+            indexed: None,
             tick_ms: tick_ms(tick),
             closed,
+        };
+        for (run, at, ms, bytes) in ring.stretches() {
+            buffer.index_from(run, at);
+            buffer.index.push(bytes, Duration::from_millis(ms));
+        }
+        buffer.ring = ring;
+        buffer
+    }
+
+    /// A run begins at `first`, or the current one goes on. Who heard the end of the one before learns where this one begins.
+    fn index_from(&mut self, run: RunId, first: Offset) {
+        if self.indexed != Some(run) {
+            self.index = Index::new(first.get(), SKEW);
+            self.indexed = Some(run);
         }
     }
 
-    /// The place of the byte after a client's last one, by content; it may be ahead of the edge, and is then to be proven anew
-    /// when it has come (R-ANCHOR-15). `asked`: when the request came, ms by any clock that does not jump.
-    ///
-    /// # Errors
-    /// See [`Unproven`].
-    pub fn proven(&self, evidence: &Evidence, asked: u64) -> Result<Position, Unproven> {
-        self.places
-            .find(&self.timeline, &self.ring, evidence, asked)
+    /// Where an answer to a request with evidence starts, and what it says of that: [`Timeline::start_by_content`]. `at`: when
+    /// the request came, ms by the clock of [`Buffer::grow`]; the same if it is decided anew.
+    pub fn start_by_content(
+        &self,
+        asked: &Resume,
+        feed: bool,
+        evidence: &Evidence,
+        at: u64,
+    ) -> (Result<Start, Refusal>, Option<Proof>) {
+        let at = Duration::from_millis(at);
+        let held = |offset, len| {
+            let offset = Offset::new(offset).into_iter();
+            offset.flat_map(move |offset| self.ring.bytes(self.indexed, offset, len))
+        };
+        let shown = Shown { evidence, at };
+        self.timeline
+            .start_by_content(asked, feed, shown, &self.index, held)
     }
 
     /// Takes out what is older than `window` ms or over `cap` bytes, for the caller to drop after the lock.
@@ -154,7 +175,9 @@ impl Buffer {
             self.timeline.evict(bytes.len() as u64);
             gone.push(bytes);
         }
-        self.places.evict(&self.timeline);
+        if let Some(run) = self.indexed.and_then(|run| self.timeline.run(run)) {
+            self.index.evict(run.window.first.get());
+        }
     }
 
     /// Adds to `turn` what a listener at `from` is sent next: up to about `limit` bytes, of which no more than that are

@@ -31,8 +31,6 @@ pub struct Start {
 pub enum Kind {
     /// The byte asked for.
     Exact,
-    /// The byte after the client's last one, as its content proves (R-ANCHOR-16).
-    Proven,
     /// The byte that a declared splice puts in the place of the one asked for.
     Spliced,
     /// A join: nothing was asked for.

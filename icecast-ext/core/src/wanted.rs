@@ -3,14 +3,14 @@
 use std::num::NonZeroU32;
 
 use crate::address::{Epoch, Position, Session};
-use crate::anchor::{Evidence, Unproven};
+use crate::anchor::Evidence;
 use crate::buffer::Buffer;
 use crate::codec::Format;
 use crate::field::{FieldError, From, Proof, RESUME_ANCHOR, RESUME_OFFSET, Resume};
 use crate::frame::MEDIA_TYPE;
 use crate::head::{Method, Request, Target};
 use crate::plan::Cursor;
-use crate::resume::{Kind, Refusal, Start};
+use crate::resume::{Refusal, Start};
 use crate::stock::{self, Ask, Level};
 use crate::timeline::Timeline;
 
@@ -94,7 +94,7 @@ impl Wanted {
             icy: request.asks_icy(),
             asked,
             // It stands beside the field (R-ANCHOR-10).
-            evidence: evidence.filter(|_| field.is_some() && tier == Tier::Aware),
+            evidence: evidence.filter(|_| field.is_some()),
             stock: stock.flatten(),
             onward: ours.then_some(rest),
         })
@@ -145,28 +145,8 @@ impl Wanted {
             let start = self.start(timeline);
             return Decided { start, proof: None };
         };
-        let at = match buffer.proven(evidence, now) {
-            Ok(at) => at,
-            Err(why) => {
-                let (start, why) = (self.start(timeline), Some(why));
-                let proof = Some(Proof::None { why });
-                return Decided { start, proof };
-            }
-        };
-        // It is a position like any other: not here yet, or too far behind.
-        let from = From::At(at);
-        let start = timeline.start(&Resume { from, ..asked });
-        let why = match &start {
-            Ok(start) if start.kind == Kind::Exact => {
-                let (kind, start) = (Kind::Proven, start.clone());
-                let start = Ok(Start { kind, ..start });
-                let proof = Some(Proof::Anchor);
-                return Decided { start, proof };
-            }
-            Err(Refusal::Soon { .. } | Refusal::Ahead { .. }) => Some(Unproven::Ahead),
-            _ => None,
-        };
-        let proof = Some(Proof::None { why });
+        let feed = self.tier == Tier::Feed;
+        let (start, proof) = buffer.start_by_content(&asked, feed, evidence, now);
         Decided { start, proof }
     }
 

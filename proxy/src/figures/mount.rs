@@ -173,7 +173,7 @@ impl MountFigures {
                 starts.joins.one();
                 What::Joined(who)
             }
-            StartKind::Exact | StartKind::Proven | StartKind::Spliced => {
+            StartKind::Exact | StartKind::Spliced => {
                 starts.resumes.one();
                 if start.kind == StartKind::Spliced {
                     starts.spliced.one();

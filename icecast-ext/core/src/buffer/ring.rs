@@ -91,8 +91,14 @@ impl Ring {
     }
 
     /// Up to `len` bytes from `at` on, in their pieces; none if `at` is not held.
-    pub(super) fn bytes(&self, run: RunId, at: Offset, len: u64) -> impl Iterator<Item = &[u8]> {
-        let (place, end) = self.locate(run, at).unwrap_or((0, 0));
+    pub(super) fn bytes(
+        &self,
+        run: Option<RunId>,
+        at: Offset,
+        len: u64,
+    ) -> impl Iterator<Item = &[u8]> {
+        let found = run.and_then(|run| self.locate(run, at));
+        let (place, end) = found.unwrap_or((0, 0));
         let end = end.min(place.saturating_add(len));
         let index = self.chunks.partition_point(|chunk| chunk.start <= place);
         let chunks = self.chunks.iter().skip(index.saturating_sub(1));

@@ -191,7 +191,7 @@ impl Ask {
         };
         match timeline.start(&asked) {
             Ok(start) => match start.kind {
-                Kind::Exact | Kind::Proven => Found::Held(place, start),
+                Kind::Exact => Found::Held(place, start),
                 // At the very end of an epoch: the body is carried on from there, blocks and all.
                 Kind::Spliced if timeline.run_at(place.at).is_some() => {
                     let start = Start {
