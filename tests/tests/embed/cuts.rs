@@ -19,7 +19,7 @@ use crate::built::{Link, embed, example, prefix};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Under valgrind everything takes long.
-const LATER: Duration = Duration::from_secs(90);
+const LATER: Duration = Duration::from_secs(180);
 /// Of each listener.
 const CUTS: usize = 24;
 
