@@ -1,4 +1,4 @@
-//! The client's side: what it heard last, in a few hundred bytes.
+//! The client's side: what it heard last, in a few KB.
 
 use std::collections::VecDeque;
 use std::time::Duration;
