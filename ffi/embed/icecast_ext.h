@@ -101,6 +101,11 @@
 #define ICECAST_EXT_EVENT_OTHER 13
 
 /*
+ Another epoch follows, at `epoch`, `offset`, and a relay has proven by content that nothing is lost.
+ */
+#define ICECAST_EXT_EVENT_ANCHORED 14
+
+/*
  The position is no longer held.
  */
 #define ICECAST_EXT_WHY_GONE 1
@@ -371,6 +376,11 @@ struct icecast_ext_client_options {
    The longest prelude that is accepted, in bytes. 1048576
    */
   uint32_t max_prelude;
+  /*
+   Not 0: relays that share no epoch are told what was heard, and may prove where it goes on. Then `now` must go on while the
+   device sleeps: CLOCK_BOOTTIME on Linux. 0
+   */
+  uint32_t evidence;
 };
 
 /*

@@ -93,10 +93,9 @@ struct Answering {
 
 impl Drop for Streams {
     fn drop(&mut self) {
-        if let Some(session) = self.session.filter(|_| !self.over.load(Ordering::Relaxed)) {
-            if let Ok(mut station) = self.mount.lock() {
-                station.forget(session);
-            }
+        let alive = self.session.filter(|_| !self.over.load(Ordering::Relaxed));
+        if let (Some(session), Ok(mut station)) = (alive, self.mount.lock()) {
+            station.forget(session);
         }
     }
 }

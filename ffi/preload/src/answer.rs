@@ -252,12 +252,11 @@ fn content_type(station: &Station) -> Vec<u8> {
     field.map(|field| field.value.to_vec()).unwrap_or_default()
 }
 
+/// In which stream, and where; and what is said of evidence.
+type Begins = (Result<(Arc<Station>, Start), Refusal>, Option<Proof>);
+
 /// Where the answer starts, and in which stream: where the server starts, unless a place is asked for, or proven by content.
-fn start(
-    module: &Module,
-    pending: &Pending,
-    wanted: &Wanted,
-) -> (Result<(Arc<Station>, Start), Refusal>, Option<Proof>) {
+fn start(module: &Module, pending: &Pending, wanted: &Wanted) -> Begins {
     let here = &pending.station;
     let asked = wanted.asked.unwrap_or(Resume::LIVE);
     let decided = |station: &Arc<Station>| {
