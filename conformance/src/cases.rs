@@ -1,0 +1,11 @@
+//! All cases, by profile and chapter.
+
+mod icecast;
+
+use crate::case::Case;
+
+/// All of them, in the order in which reports have them.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    [icecast::CASES].concat()
+}

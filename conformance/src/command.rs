@@ -1,0 +1,203 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use icecast_ext_conformance::case::Case;
+use icecast_ext_conformance::profile::Profile;
+use icecast_ext_conformance::reference::{self, bug};
+use icecast_ext_conformance::target::{Target, Url};
+
+/// Tells you, requirement by requirement, where a server of the resume extension to the Icecast protocol stands
+#[derive(Debug, Parser)]
+#[command(
+    name = "icecast-ext-conformance",
+    version,
+    about,
+    arg_required_else_help = true
+)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    pub(crate) what: Option<What>,
+
+    /// A live mount, as http://HOST:PORT/MOUNT
+    #[arg(required_unless_present = "list")]
+    url: Option<String>,
+
+    /// The account of sources: then the suite feeds this mount, and others beside it
+    #[arg(long, value_name = "USER:PASSWORD", help_heading = "What may be used")]
+    source: Option<String>,
+    /// The account for /admin/metadata, if that is another
+    #[arg(long, value_name = "USER:PASSWORD", help_heading = "What may be used")]
+    admin: Option<String>,
+    /// The same stream at another server
+    #[arg(long, value_name = "URL", help_heading = "What may be used")]
+    second: Option<String>,
+    /// A server of the same kind whose upstream is the suite, at --upstream; any of its mounts
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "upstream",
+        help_heading = "What may be used"
+    )]
+    below: Option<String>,
+    /// Where the suite listens as that server's upstream
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        requires = "below",
+        help_heading = "What may be used"
+    )]
+    upstream: Option<SocketAddr>,
+    /// A mount that asks listeners for a password
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "listener",
+        help_heading = "What may be used"
+    )]
+    protected: Option<String>,
+    /// The account of a listener there
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        requires = "protected",
+        help_heading = "What may be used"
+    )]
+    listener: Option<String>,
+    /// How many requests the server holds at once
+    #[arg(long, value_name = "COUNT", help_heading = "What may be used")]
+    held: Option<usize>,
+
+    /// List the cases, and run none
+    #[arg(long, help_heading = "What runs")]
+    pub(crate) list: bool,
+    /// Only cases whose id begins so, or of this requirement; may be repeated
+    #[arg(long, value_name = "ID", help_heading = "What runs")]
+    pub(crate) only: Vec<String>,
+    /// Only this profile; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "What runs")]
+    profile: Vec<String>,
+    /// Cases at a time
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 12,
+        help_heading = "What runs"
+    )]
+    pub(crate) jobs: usize,
+    /// Seconds that a case may take
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 120,
+        help_heading = "What runs"
+    )]
+    timeout: u64,
+    /// Seconds that the suite waits for bytes to leave the server's window
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 20,
+        help_heading = "What runs"
+    )]
+    patience: u64,
+
+    /// Let a SHOULD that is not met count as a failure
+    #[arg(long, help_heading = "What comes out")]
+    pub(crate) strict: bool,
+    /// Failures that are known, each with its reason, as TOML
+    #[arg(long, value_name = "FILE", help_heading = "What comes out")]
+    pub(crate) known: Option<PathBuf>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE", help_heading = "What comes out")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// What else there is.
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// Run the reference server: small, right, and wrong on demand
+    Serve(Serve),
+}
+
+/// How the reference server is started.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// The account of sources
+    #[arg(long, value_name = "USER:PASSWORD", default_value = "source:hackme")]
+    source: String,
+    /// A server above it, as HOST:PORT; an origin without one
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: Option<String>,
+    /// Seconds of audio that it holds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    window: f64,
+    /// What it does wrong; --bugs lists what there is
+    #[arg(long, value_name = "ID")]
+    bug: Option<String>,
+    /// List the bugs
+    #[arg(long)]
+    pub(crate) bugs: bool,
+}
+
+impl Serve {
+    pub(crate) fn config(&self) -> anyhow::Result<reference::Config> {
+        let bug = match &self.bug {
+            Some(id) => Some(
+                bug::named(id)
+                    .with_context(|| format!("no bug {id}: --bugs lists them"))?
+                    .id,
+            ),
+            None => None,
+        };
+        Ok(reference::Config {
+            source: self.source.clone(),
+            upstream: self.upstream.clone(),
+            window: Duration::try_from_secs_f64(self.window).context("--window")?,
+            bug,
+            ..reference::Config::new(self.listen)
+        })
+    }
+}
+
+impl Command {
+    /// Whether a case is to run.
+    pub(crate) fn chooses(&self, case: &Case) -> bool {
+        let is = |only: &String| case.id.starts_with(&only[..]) || case.requirement == only;
+        self.only.is_empty() || self.only.iter().any(is)
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    pub(crate) fn profiles(&self) -> anyhow::Result<Vec<Profile>> {
+        let named =
+            |name: &String| Profile::named(name).with_context(|| format!("no profile {name}"));
+        self.profile.iter().map(named).collect()
+    }
+
+    pub(crate) fn target(&self) -> anyhow::Result<Target> {
+        let url = |text: &Option<String>| text.as_deref().map(Url::parse).transpose();
+        Ok(Target {
+            source: self.source.clone(),
+            admin: self.admin.clone(),
+            second: url(&self.second)?,
+            below: url(&self.below)?,
+            upstream: self.upstream,
+            protected: url(&self.protected)?,
+            listener: self.listener.clone(),
+            held: self.held,
+            patience: Duration::from_secs(self.patience),
+            ..Target::new(self.url.as_deref().unwrap_or_default())?
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! The `icecast-ext-conformance` command.
+
+mod command;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use command::{Command, Serve, What};
+use icecast_ext_conformance::case::Case;
+use icecast_ext_conformance::known::Known;
+use icecast_ext_conformance::reference::{self, bug};
+use icecast_ext_conformance::report::{console, sentences};
+use icecast_ext_conformance::runner::{Options, Progress};
+use icecast_ext_conformance::{cases, runner};
+use indicatif::ProgressBar;
+use tokio::sync::watch;
+
+/// Something failed that counts.
+const NOT_GOOD: u8 = 1;
+/// Nothing could be judged, or the call was wrong.
+const CANNOT: u8 = 2;
+/// The run was stopped, as shells say it of SIGINT.
+const STOPPED: u8 = 130;
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(async {
+            match &command.what {
+                Some(What::Serve(serve)) => self::serve(serve).await,
+                None => judge(&command).await,
+            }
+        }),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("icecast-ext-conformance: {error:#}");
+            ExitCode::from(CANNOT)
+        }
+    }
+}
+
+async fn judge(command: &Command) -> anyhow::Result<u8> {
+    let chosen: Vec<Case> = cases::all()
+        .into_iter()
+        .filter(|case| command.chooses(case))
+        .collect();
+    if command.list {
+        list(&chosen)?;
+        return Ok(0);
+    }
+    anyhow::ensure!(
+        !chosen.is_empty(),
+        "--only matches no case; --list shows all"
+    );
+    let known = match &command.known {
+        Some(file) => Known::read(file)?,
+        None => Known::default(),
+    };
+    let (stop, interrupt) = watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            let _ = stop.send(true);
+        }
+    });
+    let options = Options {
+        jobs: command.jobs,
+        time: command.timeout(),
+        profiles: command.profiles()?,
+        interrupt: Some(interrupt),
+        progress: std::io::stderr().is_terminal().then_some(show),
+    };
+    let mut report = runner::run(command.target()?, &chosen, &options).await;
+    if let Some(bar) = BAR.get() {
+        bar.finish_and_clear();
+    }
+    let wrong = known.apply(&mut report, |id| {
+        command.only.is_empty() || chosen.iter().any(|case| case.id == id)
+    });
+    if let Some(file) = &command.json {
+        report
+            .write(file)
+            .with_context(|| format!("{}", file.display()))?;
+    }
+    let paint =
+        console::Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    // Whoever reads it may have closed the pipe.
+    let _ = std::io::stdout().write_all(console::render(&report, paint, command.strict).as_bytes());
+    for entry in &wrong {
+        eprintln!("the list of known failures: {entry}");
+    }
+    Ok(match () {
+        () if report.interrupted => STOPPED,
+        () if report.error.is_some() => CANNOT,
+        () if !report.is_good(command.strict) || !wrong.is_empty() => NOT_GOOD,
+        () => 0,
+    })
+}
+
+fn list(cases: &[Case]) -> std::io::Result<()> {
+    let sentences = sentences();
+    let mut out = std::io::stdout().lock();
+    for case in cases {
+        let level = sentences
+            .get(case.requirement)
+            .map_or("", |sentence| sentence.level.word());
+        writeln!(
+            out,
+            "{:36} {:12} {level:7} {}",
+            case.id, case.requirement, case.does
+        )?;
+    }
+    Ok(())
+}
+
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+fn show(progress: &Progress<'_>) {
+    let bar = BAR.get_or_init(|| {
+        let bar = ProgressBar::new(0);
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        bar
+    });
+    match progress {
+        Progress::Runs(count) => bar.set_length(*count as u64),
+        Progress::Begins(id) => bar.set_message((*id).to_owned()),
+        Progress::Ends(_) => bar.inc(1),
+    }
+}
+
+async fn serve(serve: &Serve) -> anyhow::Result<u8> {
+    if serve.bugs {
+        for bug in bug::BUGS {
+            println!("{:30} {:12} {}", bug.id, bug.requirement, bug.does);
+        }
+        return Ok(0);
+    }
+    let config = serve.config()?;
+    let server = reference::start(config).await.context("cannot listen")?;
+    println!("listening at http://{}", server.addr());
+    tokio::signal::ctrl_c().await?;
+    Ok(0)
+}
