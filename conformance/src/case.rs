@@ -14,9 +14,9 @@ pub type Verdict = Result<(), Stop>;
 /// A running case.
 pub type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
-/// One requirement, tried in one way.
-#[derive(Clone, Copy, Debug)]
-pub struct Case {
+/// One requirement, tried in one way. `S` is what it may do: a [`Session`] with a server, unless it judges something else.
+#[derive(Debug)]
+pub struct Case<S = Session> {
     /// `<profile>/<what>`; never renamed, never numbered.
     pub id: &'static str,
     /// The sentence of `spec/requirements.toml` that it judges, and no other. Level and anchor are there.
@@ -24,10 +24,19 @@ pub struct Case {
     /// What it does, after "the suite".
     pub does: &'static str,
     /// Does it.
-    pub run: fn(Session) -> Running,
+    pub run: fn(S) -> Running,
 }
 
-impl Case {
+// Derived, they would ask the same of `S`.
+impl<S> Clone for Case<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Case<S> {}
+
+impl<S> Case<S> {
     /// The profile to which it belongs: the first part of its id.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use icecast_ext_conformance::case::Case;
+use icecast_ext_conformance::listen;
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::reference::{self, bug};
 use icecast_ext_conformance::target::{Target, Url};
@@ -73,15 +74,31 @@ pub(crate) struct Command {
     #[arg(long, value_name = "COUNT", help_heading = "What may be used")]
     held: Option<usize>,
 
+    /// Only this profile; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "What runs")]
+    profile: Vec<String>,
+    /// Seconds that the suite waits for bytes to leave the server's window
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 20,
+        help_heading = "What runs"
+    )]
+    patience: u64,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// What runs, and what comes out: the same whatever is judged.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
     /// List the cases, and run none
     #[arg(long, help_heading = "What runs")]
     pub(crate) list: bool,
     /// Only cases whose id begins so, or of this requirement; may be repeated
     #[arg(long, value_name = "ID", help_heading = "What runs")]
     pub(crate) only: Vec<String>,
-    /// Only this profile; may be repeated
-    #[arg(long, value_name = "NAME", help_heading = "What runs")]
-    profile: Vec<String>,
     /// Cases at a time
     #[arg(
         long,
@@ -98,14 +115,6 @@ pub(crate) struct Command {
         help_heading = "What runs"
     )]
     timeout: u64,
-    /// Seconds that the suite waits for bytes to leave the server's window
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 20,
-        help_heading = "What runs"
-    )]
-    patience: u64,
 
     /// Let a SHOULD that is not met count as a failure
     #[arg(long, help_heading = "What comes out")]
@@ -123,6 +132,52 @@ pub(crate) struct Command {
 pub(crate) enum What {
     /// Run the reference server: small, right, and wrong on demand
     Serve(Serve),
+    /// Judge a client: the suite is the server
+    Client(Client),
+    /// Run the reference client: small, right, and wrong on demand
+    Listen(Listen),
+}
+
+/// How a client is judged.
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    /// How the client is started, behind `--`: {url} and {url2} stand for two relays of one stream, {ca} for the certificate of
+    /// the suite's https servers, which is in SSL_CERT_FILE, too. It writes the audio to standard output as it comes, and losses
+    /// and titles to standard error
+    #[arg(last = true, required_unless_present = "list", value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// How the reference client is started.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// A stream, at one relay or more
+    #[arg(required_unless_present = "bugs", value_name = "URL")]
+    urls: Vec<url::Url>,
+    /// Certificates to trust (PEM)
+    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE")]
+    ca: Option<PathBuf>,
+    /// What it does wrong; --bugs lists what there is
+    #[arg(long, value_name = "ID")]
+    bug: Option<String>,
+    /// List the bugs
+    #[arg(long)]
+    pub(crate) bugs: bool,
+}
+
+impl Listen {
+    pub(crate) fn config(&self) -> anyhow::Result<listen::Config> {
+        let bug = |id: &String| {
+            listen::bug::named(id).with_context(|| format!("no bug {id}: --bugs lists them"))
+        };
+        Ok(listen::Config {
+            relays: self.urls.clone(),
+            trust: self.ca.clone(),
+            bug: self.bug.as_ref().map(bug).transpose()?.map(|bug| bug.id),
+        })
+    }
 }
 
 /// How the reference server is started.
@@ -168,9 +223,9 @@ impl Serve {
     }
 }
 
-impl Command {
+impl Judging {
     /// Whether a case is to run.
-    pub(crate) fn chooses(&self, case: &Case) -> bool {
+    pub(crate) fn chooses<S>(&self, case: &Case<S>) -> bool {
         let is = |only: &String| case.id.starts_with(&only[..]) || case.requirement == only;
         self.only.is_empty() || self.only.iter().any(is)
     }
@@ -178,7 +233,9 @@ impl Command {
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
+}
 
+impl Command {
     pub(crate) fn profiles(&self) -> anyhow::Result<Vec<Profile>> {
         let named =
             |name: &String| Profile::named(name).with_context(|| format!("no profile {name}"));

@@ -8,6 +8,7 @@
 //! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`icy`], [`frame`]
 //! - what the suite plays itself: [`content`], [`source`], [`stage`] (its mounts)
 //! - a small server of its own, which also misbehaves on demand: [`reference`]
+//! - clients: what judges them, [`client`], and a small one of its own, which also misbehaves on demand, [`listen`]
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -22,6 +23,7 @@
 
 pub mod case;
 pub mod cases;
+pub mod client;
 pub mod connection;
 pub mod content;
 pub mod discovery;
@@ -31,6 +33,7 @@ pub mod frame;
 pub mod http;
 pub mod icy;
 pub mod known;
+pub mod listen;
 pub mod profile;
 pub mod reference;
 pub mod report;

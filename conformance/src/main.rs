@@ -8,13 +8,14 @@ use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use command::{Command, Serve, What};
+use command::{Client, Command, Judging, Listen, Serve, What};
 use icecast_ext_conformance::case::Case;
 use icecast_ext_conformance::known::Known;
 use icecast_ext_conformance::reference::{self, bug};
+use icecast_ext_conformance::report::Report;
 use icecast_ext_conformance::report::{console, sentences};
 use icecast_ext_conformance::runner::{Options, Progress};
-use icecast_ext_conformance::{cases, runner};
+use icecast_ext_conformance::{cases, client, listen, runner};
 use indicatif::ProgressBar;
 use tokio::sync::watch;
 
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(async {
             match &command.what {
                 Some(What::Serve(serve)) => self::serve(serve).await,
+                Some(What::Client(client)) => self::client(client).await,
+                Some(What::Listen(listen)) => self::listen(listen).await,
                 None => judge(&command).await,
             }
         }),
@@ -49,43 +52,58 @@ fn main() -> ExitCode {
 }
 
 async fn judge(command: &Command) -> anyhow::Result<u8> {
-    let chosen: Vec<Case> = cases::all()
-        .into_iter()
-        .filter(|case| command.chooses(case))
-        .collect();
-    if command.list {
-        list(&chosen)?;
+    let judging = &command.judging;
+    let cases = cases::all();
+    let Some(chosen) = judging.choose(&cases)? else {
         return Ok(0);
-    }
-    anyhow::ensure!(
-        !chosen.is_empty(),
-        "--only matches no case; --list shows all"
-    );
-    let known = match &command.known {
-        Some(file) => Known::read(file)?,
-        None => Known::default(),
     };
+    let options = Options {
+        profiles: command.profiles()?,
+        ..options(judging)
+    };
+    let report = runner::run(command.target()?, &chosen, &options).await;
+    finish(judging, report, &chosen)
+}
+
+async fn client(client: &Client) -> anyhow::Result<u8> {
+    let Some(chosen) = client.judging.choose(&client::cases())? else {
+        return Ok(0);
+    };
+    let options = options(&client.judging);
+    let report = client::run(&client.command, &chosen, &options).await?;
+    finish(&client.judging, report, &chosen)
+}
+
+/// How a run is done; Ctrl-C stops it from now on.
+fn options(judging: &Judging) -> Options {
     let (stop, interrupt) = watch::channel(false);
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             let _ = stop.send(true);
         }
     });
-    let options = Options {
-        jobs: command.jobs,
-        time: command.timeout(),
-        profiles: command.profiles()?,
+    Options {
+        jobs: judging.jobs,
+        time: judging.timeout(),
+        profiles: Vec::new(),
         interrupt: Some(interrupt),
         progress: std::io::stderr().is_terminal().then_some(show),
-    };
-    let mut report = runner::run(command.target()?, &chosen, &options).await;
+    }
+}
+
+/// Writes the reports of a run; the exit status.
+fn finish<S>(judging: &Judging, mut report: Report, chosen: &[Case<S>]) -> anyhow::Result<u8> {
     if let Some(bar) = BAR.get() {
         bar.finish_and_clear();
     }
+    let known = match &judging.known {
+        Some(file) => Known::read(file)?,
+        None => Known::default(),
+    };
     let wrong = known.apply(&mut report, |id| {
-        command.only.is_empty() || chosen.iter().any(|case| case.id == id)
+        judging.only.is_empty() || chosen.iter().any(|case| case.id == id)
     });
-    if let Some(file) = &command.json {
+    if let Some(file) = &judging.json {
         report
             .write(file)
             .with_context(|| format!("{}", file.display()))?;
@@ -93,19 +111,43 @@ async fn judge(command: &Command) -> anyhow::Result<u8> {
     let paint =
         console::Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     // Whoever reads it may have closed the pipe.
-    let _ = std::io::stdout().write_all(console::render(&report, paint, command.strict).as_bytes());
+    let _ = std::io::stdout().write_all(console::render(&report, paint, judging.strict).as_bytes());
     for entry in &wrong {
         eprintln!("the list of known failures: {entry}");
     }
     Ok(match () {
         () if report.interrupted => STOPPED,
         () if report.error.is_some() => CANNOT,
-        () if !report.is_good(command.strict) || !wrong.is_empty() => NOT_GOOD,
+        () if !report.is_good(judging.strict) || !wrong.is_empty() => NOT_GOOD,
         () => 0,
     })
 }
 
-fn list(cases: &[Case]) -> std::io::Result<()> {
+impl Judging {
+    /// The cases that are to run; `None` once they are listed instead.
+    fn choose<S>(&self, cases: &[Case<S>]) -> anyhow::Result<Option<Vec<Case<S>>>> {
+        let chosen: Vec<_> = cases
+            .iter()
+            .filter(|case| self.chooses(case))
+            .copied()
+            .collect();
+        if self.list {
+            list(&chosen)?;
+            return Ok(None);
+        }
+        anyhow::ensure!(
+            !chosen.is_empty(),
+            "--only matches no case; --list shows all"
+        );
+        // A file that cannot be read is known before the run, not after it.
+        if let Some(file) = &self.known {
+            Known::read(file)?;
+        }
+        Ok(Some(chosen))
+    }
+}
+
+fn list<S>(cases: &[Case<S>]) -> std::io::Result<()> {
     let sentences = sentences();
     let mut out = std::io::stdout().lock();
     for case in cases {
@@ -147,5 +189,17 @@ async fn serve(serve: &Serve) -> anyhow::Result<u8> {
     let server = reference::start(config).await.context("cannot listen")?;
     println!("listening at http://{}", server.addr());
     tokio::signal::ctrl_c().await?;
+    Ok(0)
+}
+
+async fn listen(listen: &Listen) -> anyhow::Result<u8> {
+    if listen.bugs {
+        for bug in listen::bug::BUGS {
+            println!("{:30} {:12} {}", bug.id, bug.requirement, bug.does);
+        }
+        return Ok(0);
+    }
+    let listener = listen::Listener::new(listen.config()?, std::io::stdout(), std::io::stderr())?;
+    listener.run().await?;
     Ok(0)
 }

@@ -69,7 +69,7 @@ pub struct Judged {
 impl Judged {
     /// A case that has not run.
     #[must_use]
-    pub fn of(case: &Case, sentences: &Sentences) -> Self {
+    pub fn of<S>(case: &Case<S>, sentences: &Sentences) -> Self {
         let sentence = sentences.get(case.requirement);
         let text =
             |read: fn(&icecast_ext_spec::Requirement) -> &str| sentence.map_or("", read).to_owned();

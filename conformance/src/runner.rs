@@ -1,5 +1,6 @@
 //! A run: which profiles apply, all their cases, some of them at a time, each within a bounded time.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,9 @@ use tokio::time::timeout;
 
 use crate::case::{Case, Outcome, Stop};
 use crate::discovery;
+use crate::exchange::Record;
 use crate::profile::Profile;
-use crate::report::{Judged, Report, sentences};
+use crate::report::{Judged, Report, Sentences, sentences};
 use crate::session::Session;
 use crate::stage::Stage;
 use crate::target::Target;
@@ -83,34 +85,59 @@ pub async fn run(target: Target, cases: &[Case], options: &Options) -> Report {
             "it was not asked for".clone_into(&mut applies.why);
         }
     }
-    let runs = |case: &&Case| {
+    let begin = || Session::begin(Arc::clone(&stage));
+    try_all(&mut report, cases, &sentences, options, begin).await;
+    report
+}
+
+/// What a case is given.
+pub trait Scene: Clone + Send + 'static {
+    /// What was said, as a report has it.
+    fn records(&self) -> Vec<Record>;
+}
+
+impl Scene for Session {
+    fn records(&self) -> Vec<Record> {
+        Session::records(self)
+    }
+}
+
+/// Runs the cases of the profiles that apply, and writes what becomes of them into the report. `begin` makes what a case is given.
+pub async fn try_all<S: Scene, B: Future<Output = S> + Send + 'static>(
+    report: &mut Report,
+    cases: &[Case<S>],
+    sentences: &Sentences,
+    options: &Options,
+    begin: impl Fn() -> B,
+) {
+    let runs = |case: &&Case<S>| {
         report
             .profiles
             .iter()
             .any(|one| one.applies && one.profile == case.profile())
     };
-    let chosen: Vec<Case> = cases.iter().filter(runs).copied().collect();
+    let chosen: Vec<Case<S>> = cases.iter().filter(runs).copied().collect();
     report.cases = chosen
         .iter()
-        .map(|case| Judged::of(case, &sentences))
+        .map(|case| Judged::of(case, sentences))
         .collect();
     tell(options, &Progress::Runs(chosen.len()));
 
     let permits = Arc::new(Semaphore::new(options.jobs.max(1)));
     let mut running = JoinSet::new();
     for (index, case) in chosen.iter().copied().enumerate() {
-        let (permits, stage, options) = (Arc::clone(&permits), Arc::clone(&stage), options.clone());
+        let (permits, scene, options) = (Arc::clone(&permits), begin(), options.clone());
         let judged = report.cases[index].clone();
         running.spawn(async move {
             let _permit = permits.acquire_owned().await;
             tell(&options, &Progress::Begins(case.id));
-            (index, judge(case, judged, stage, options.time).await)
+            (index, judge(case, judged, scene.await, options.time).await)
         });
     }
     loop {
         let ended = tokio::select! {
             ended = running.join_next() => ended,
-            () = stopped(stop.clone()) => {
+            () = stopped(options.interrupt.clone()) => {
                 report.interrupted = true;
                 break;
             }
@@ -127,13 +154,11 @@ pub async fn run(target: Target, cases: &[Case], options: &Options) -> Report {
             }
         }
     }
-    report
 }
 
-async fn judge(case: Case, mut judged: Judged, stage: Arc<Stage>, time: Duration) -> Judged {
-    let session = Session::begin(stage).await;
+async fn judge<S: Scene>(case: Case<S>, mut judged: Judged, scene: S, time: Duration) -> Judged {
     let began = Instant::now();
-    let ended = timeout(time, (case.run)(session.clone())).await;
+    let ended = timeout(time, (case.run)(scene.clone())).await;
     judged.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     judged.reason = None;
     let verdict = ended.unwrap_or_else(|_| {
@@ -159,7 +184,7 @@ async fn judge(case: Case, mut judged: Judged, stage: Arc<Stage>, time: Duration
         }
     }
     if matches!(judged.outcome, Outcome::Fail | Outcome::Error) {
-        judged.exchange = session.records();
+        judged.exchange = scene.records();
     }
     judged
 }
