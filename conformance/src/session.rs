@@ -94,6 +94,16 @@ impl Session {
         Connection::open(authority, record, answer, receive).await
     }
 
+    /// A new connection to the server that is judged, which is given more time for its head: 30 seconds.
+    ///
+    /// # Errors
+    /// [`Stop::Error`] if it is not there.
+    pub async fn connect_slow(&self) -> Result<Connection, Stop> {
+        let mut connection = self.connect().await?;
+        connection.wait_for(Duration::from_secs(30));
+        Ok(connection)
+    }
+
     fn note(&self, record: &Recorded) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.push(Arc::clone(record));
@@ -200,6 +210,15 @@ impl Session {
     /// If there is no answer.
     pub async fn resume(&self, mount: &str, at: &Position) -> Result<Answer, Stop> {
         self.ask(Request::get(mount).resume(at.ask())).await
+    }
+
+    /// A position of a mount that is held for a while yet, at least 30,000 bytes before the edge.
+    ///
+    /// # Errors
+    /// [`Stop::Skip`] if so much is not held in time.
+    pub async fn held(&self, mount: &str) -> Result<Position, Stop> {
+        let window = self.holding(mount, 60_000).await?;
+        Ok(window.at(window.next - 40_000))
     }
 
     /// The window of a mount, once it holds so many bytes.

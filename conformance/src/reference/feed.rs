@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
+use super::decide::Start;
 use super::head::RequestHead;
-use super::listener::window;
 use super::mount::{Mount, State};
 use super::names;
 use super::serve::{Client, House};
-use super::timeline::{Run, Start, Then};
+use super::timeline::{Run, Then};
+use super::written::window;
 use crate::frame::{Frame, MEDIA_TYPE};
 
 /// How often something is sent.
@@ -89,7 +90,7 @@ pub(crate) async fn answer(
                 match timeout(TICK, change).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),
-                    Err(_) if is("no-keepalive") => {}
+                    Err(_) if is("no-keepalive") || mount.lock().mute => {}
                     Err(_) => {
                         client
                             .stream
@@ -124,6 +125,9 @@ enum Step {
 impl Feed {
     fn step(&mut self, house: &House, state: &State) -> Step {
         let is = |bug: &str| house.config.is(bug);
+        if state.mute {
+            return Step::Wait;
+        }
         let Some(run) = state.timeline.run(self.run) else {
             return Step::End;
         };

@@ -8,12 +8,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::ask::Ask;
+use super::decide::Start;
 use super::head::{Refused, RequestHead};
 use super::listener::{self, Answer, METAINT};
 use super::mount::Mount;
 use super::place::{Anchor, Place, find};
 use super::serve::{Client, House, finish, reason, refuse, say};
-use super::timeline::{Start, Then};
+use super::timeline::Then;
 use super::{names, scan};
 
 /// How long a live stream is said to be.
