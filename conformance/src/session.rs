@@ -17,6 +17,8 @@ use crate::target::Target;
 
 /// How often a case looks whether what it waits for is so.
 pub const LOOK: Duration = Duration::from_millis(50);
+/// How long a proxy may take to see that a mount is there.
+const SEEN: Duration = Duration::from_secs(4);
 /// How long a new mount may take to be heard.
 const HEARD: Duration = Duration::from_secs(10);
 
@@ -200,8 +202,16 @@ impl Session {
     /// # Errors
     /// If there is no answer; [`Stop::Skip`] if it is not 200.
     pub async fn join_at(&self, mount: &str) -> Result<Answer, Stop> {
-        let answer = self.ask_new(Request::get(mount).resume("live")).await?;
-        answer.only_if(200, "R-FIELD-1")
+        let end = Instant::now() + SEEN;
+        loop {
+            let answer = self.ask_new(Request::get(mount).resume("live")).await?;
+            let answer = answer.only_if(200, "R-FIELD-1")?;
+            // A proxy may send through what it does not know yet.
+            if answer.field("Stream-Offset").is_some() || Instant::now() > end {
+                return Ok(answer);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Resumes at a position of a mount.

@@ -7,6 +7,7 @@ mod healing;
 mod receiver;
 mod second;
 mod sender;
+mod titles;
 mod tunnel;
 
 use crate::case::Case;
@@ -18,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         second::CASES,
         below::CASES,
         receiver::CASES,
+        titles::CASES,
         healing::CASES,
         tunnel::CASES,
     ]

@@ -167,6 +167,12 @@ impl Mount {
         self.change(|state| state.stock = stock);
     }
 
+    /// Whether it answers as a server that knows nothing of the protocol.
+    #[must_use]
+    pub fn is_stock(&self) -> bool {
+        self.lock().stock
+    }
+
     /// Sends octets to those who read the feed, at its edge.
     pub fn inject(&self, octets: Vec<u8>) {
         self.change(|state| state.injected.push(octets));

@@ -216,6 +216,14 @@ pub(crate) async fn answer(
         )
         .await;
     }
+    let elsewhere = match is("anchors-of-other-mounts") {
+        true => anchors(house, head)
+            .1
+            .first()
+            .and_then(|anchor| house.anywhere(&anchor.epoch)),
+        false => None,
+    };
+    let mount = elsewhere.as_ref().unwrap_or(mount);
     let icy = icy && scan::takes_icy(&mount.lock().timeline.content_type);
     let metaint = if icy { METAINT as u64 } else { 0 };
     let (url, cookies) = anchors(house, head);

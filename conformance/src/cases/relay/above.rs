@@ -15,6 +15,8 @@ use crate::http::Request;
 use crate::reference::{Mount, RequestHead};
 use crate::session::{LOOK, Session};
 
+/// How long the server below may take to see that there is a new mount.
+const PULLED: Duration = Duration::from_secs(5);
 /// How often bytes are pushed: 1,000 of them.
 const TICK: Duration = Duration::from_millis(25);
 
@@ -64,7 +66,7 @@ impl Above {
             Arc::clone(&next),
             Arc::clone(&paused),
         ));
-        Ok(Self {
+        let above = Self {
             s: s.clone(),
             mount,
             below: below.authority,
@@ -72,7 +74,23 @@ impl Above {
             next,
             paused,
             pusher,
-        })
+        };
+        above.pulled().await?;
+        Ok(above)
+    }
+
+    /// Waits until the server below serves the mount itself: what it does not know yet, it may send through to us.
+    async fn pulled(&self) -> Result<(), Stop> {
+        let end = Instant::now() + PULLED;
+        while Instant::now() < end {
+            let answer = self.ask(|mount| Request::get(mount).resume("live")).await?;
+            let serves = answer.field("Stream-Offset").is_some();
+            if serves && (self.mount.is_stock() || !self.asked().await?.is_empty()) {
+                break;
+            }
+            tokio::time::sleep(4 * LOOK).await;
+        }
+        Ok(())
     }
 
     /// What is pushed.
