@@ -89,7 +89,7 @@ async fn each_bug_makes_exactly_its_requirement_fail() {
         if !right || report.error.is_some() || report.count(Outcome::Error) > 0 {
             let mut said = those(&report, Outcome::Fail);
             said.extend(those(&report, Outcome::Error));
-            said.extend(report.error);
+            said.extend(report.error.clone());
             if said.is_empty() {
                 said = those(&report, Outcome::Skip);
             }

@@ -15,20 +15,20 @@ use icecast_ext_conformance::runner::{self, Options};
 use icecast_ext_conformance::target::{Target, Url};
 
 /// An address that nobody listens at.
-pub fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
 /// Three servers with one bug, or none.
-pub struct House {
+pub(crate) struct House {
     servers: [Server; 3],
     upstream: SocketAddr,
 }
 
 impl House {
     /// Starts them.
-    pub async fn start(bug: Option<&'static str>) -> Self {
+    pub(crate) async fn start(bug: Option<&'static str>) -> Self {
         let (first, second, third, upstream) = (free(), free(), free(), free());
         let protected = Some(("/protected.mp3".to_owned(), "listener:secret".to_owned()));
         let links = vec![format!("http://{second}")];
@@ -57,7 +57,7 @@ impl House {
     }
 
     /// All of it as a target.
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         let url = |server: &Server, path: &str| {
             Url::parse(&format!("http://{}{path}", server.addr())).unwrap()
         };
@@ -76,7 +76,7 @@ impl House {
     }
 
     /// Judges it with all cases at once.
-    pub async fn judge(&self, cases: &[Case]) -> Report {
+    pub(crate) async fn judge(&self, cases: &[Case]) -> Report {
         let options = Options {
             jobs: 1000,
             ..Options::default()
@@ -86,7 +86,7 @@ impl House {
 }
 
 /// The cases that ended so, each with why.
-pub fn those(report: &Report, outcome: Outcome) -> Vec<String> {
+pub(crate) fn those(report: &Report, outcome: Outcome) -> Vec<String> {
     let those = report.cases.iter().filter(|case| case.outcome == outcome);
     those
         .map(|case| {

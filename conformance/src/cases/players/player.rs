@@ -65,6 +65,7 @@ pub(super) async fn joined(
     mount: &str,
     icy: bool,
 ) -> Result<(Answer, String, Anchor), Stop> {
+    s.join_at(mount).await?;
     let answer = s
         .ask_new(ffmpeg(mount, 0, icy, &[]))
         .await?

@@ -252,7 +252,8 @@ async fn as_written(s: Session) -> Verdict {
         let metaint = answer.metaint()?;
         let block = next_block(&mut answer, metaint, &fed).await?;
         observed = latin(&block).trim_end_matches('\0').to_owned();
-        if !observed.is_empty() {
+        // Stock Icecast says at first that there is no title.
+        if !matches!(&observed[..], "" | "StreamTitle='';") {
             break;
         }
         tokio::time::sleep(2 * LOOK).await;

@@ -166,7 +166,7 @@ async fn nothing_yet(s: Session) -> Verdict {
         answer.status(),
         began.elapsed().as_millis()
     );
-    if answer.status() == 404 {
+    if answer.status() == 404 || answer.status() == 200 && answer.field("Stream-Offset").is_none() {
         return Err(Stop::Skip(
             "a mount without a byte is no mount here".to_owned(),
         ));

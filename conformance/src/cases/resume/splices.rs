@@ -150,6 +150,7 @@ async fn over_in_ogg(s: Session) -> Verdict {
 
 async fn carried(s: Session) -> Verdict {
     let fed = s.own(Format::Mpeg).await?;
+    s.join_at(&fed.mount).await?;
     let mut answer = s
         .ask_new(Request::get(&fed.mount))
         .await?
