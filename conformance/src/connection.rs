@@ -78,6 +78,11 @@ impl Connection {
         })
     }
 
+    /// Waits longer, or less long, for heads and bodies.
+    pub fn wait_for(&mut self, time: Duration) {
+        self.answer = time;
+    }
+
     /// Sends octets as they are.
     ///
     /// # Errors

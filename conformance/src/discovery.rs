@@ -38,7 +38,11 @@ pub async fn profiles(stage: Arc<Stage>) -> Result<Vec<Applies>, String> {
             plain.status()
         ));
     }
-    let aware = plain.field("Stream-Offset").is_some();
+    // A proxy may send through what it does not know yet; joining waits for that.
+    let aware = match session.join_at(&mount).await {
+        Ok(answer) => answer.field("Stream-Offset").is_some(),
+        Err(_) => plain.field("Stream-Offset").is_some(),
+    };
     let feed = session
         .ask(Request::get(&mount).field("Accept", MEDIA_TYPE))
         .await;

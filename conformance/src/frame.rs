@@ -174,6 +174,17 @@ impl Frame {
         Ok(Some((frame, whole)))
     }
 
+    /// How long the first frame is, whatever its value; `None` if its head or its value has not come, or is too long.
+    #[must_use]
+    pub fn length(octets: &[u8]) -> Option<usize> {
+        let (_, rest) = number(octets)?;
+        let (length, rest) = number(rest)?;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|_| length <= MAX_VALUE)?;
+        (rest.len() >= length).then_some(octets.len() - rest.len() + length)
+    }
+
     fn value(kind: u64, value: &[u8]) -> Option<Self> {
         if kind > 6 {
             return Some(Self::Unknown(kind, value.to_vec()));

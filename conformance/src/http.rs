@@ -33,6 +33,13 @@ impl Request {
         Self::new("GET", target)
     }
 
+    /// For another target.
+    #[must_use]
+    pub fn at(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// In another version.
     #[must_use]
     pub fn version(mut self, version: &'static str) -> Self {

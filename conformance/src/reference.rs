@@ -4,11 +4,13 @@
 //! it keeps some seconds of each mount, and answers listeners, relays and stock players. Told to, it misbehaves: [`bug::BUGS`]. Not for
 //! broadcasting: one task a listener, no TLS, no limits worth the name.
 //!
-//! Where things are: `head` and `ask` read requests, `timeline` decides, `listener` and `feed` write bodies, `players` knows stock
-//! players, `origin` takes sources, `pull` asks an upstream, `mount` holds it together.
+//! Where things are: `head` and `ask` read requests, `timeline` knows the stream, `decide` what becomes of a request, `written` and `body` are
+//! answers to listeners, `feed` is one to relays, `players` knows stock players, `origin` takes sources, `pull` asks an upstream.
 
 mod ask;
+mod body;
 pub mod bug;
+mod decide;
 mod feed;
 mod head;
 mod heal;
@@ -23,6 +25,7 @@ pub mod scan;
 mod serve;
 mod timeline;
 mod tunnel;
+mod written;
 
 use std::io;
 use std::net::SocketAddr;

@@ -17,6 +17,8 @@ use crate::target::Target;
 
 /// How often a case looks whether what it waits for is so.
 pub const LOOK: Duration = Duration::from_millis(50);
+/// How long a proxy may take to see that a mount is there.
+const SEEN: Duration = Duration::from_secs(4);
 /// How long a new mount may take to be heard.
 const HEARD: Duration = Duration::from_secs(10);
 
@@ -92,6 +94,16 @@ impl Session {
         let answer = self.target().answer;
         self.note(&record);
         Connection::open(authority, record, answer, receive).await
+    }
+
+    /// A new connection to the server that is judged, which is given more time for its head: 30 seconds.
+    ///
+    /// # Errors
+    /// [`Stop::Error`] if it is not there.
+    pub async fn connect_slow(&self) -> Result<Connection, Stop> {
+        let mut connection = self.connect().await?;
+        connection.wait_for(Duration::from_secs(30));
+        Ok(connection)
     }
 
     fn note(&self, record: &Recorded) {
@@ -190,8 +202,16 @@ impl Session {
     /// # Errors
     /// If there is no answer; [`Stop::Skip`] if it is not 200.
     pub async fn join_at(&self, mount: &str) -> Result<Answer, Stop> {
-        let answer = self.ask_new(Request::get(mount).resume("live")).await?;
-        answer.only_if(200, "R-FIELD-1")
+        let end = Instant::now() + SEEN;
+        loop {
+            let answer = self.ask_new(Request::get(mount).resume("live")).await?;
+            let answer = answer.only_if(200, "R-FIELD-1")?;
+            // A proxy may send through what it does not know yet.
+            if answer.field("Stream-Offset").is_some() || Instant::now() > end {
+                return Ok(answer);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Resumes at a position of a mount.
@@ -200,6 +220,15 @@ impl Session {
     /// If there is no answer.
     pub async fn resume(&self, mount: &str, at: &Position) -> Result<Answer, Stop> {
         self.ask(Request::get(mount).resume(at.ask())).await
+    }
+
+    /// A position of a mount that is held for a while yet, at least 30,000 bytes before the edge.
+    ///
+    /// # Errors
+    /// [`Stop::Skip`] if so much is not held in time.
+    pub async fn held(&self, mount: &str) -> Result<Position, Stop> {
+        let window = self.holding(mount, 60_000).await?;
+        Ok(window.at(window.next - 40_000))
     }
 
     /// The window of a mount, once it holds so many bytes.

@@ -56,9 +56,24 @@ impl Source {
         who: &str,
         content: Content,
     ) -> Result<Self, Stop> {
+        Self::start_at(authority, mount, who, content, 0, false).await
+    }
+
+    /// The same from another byte on; quiet, it sends nothing before it is told to go on.
+    ///
+    /// # Errors
+    /// As [`Source::start`].
+    pub async fn start_at(
+        authority: &str,
+        mount: &str,
+        who: &str,
+        content: Content,
+        from: u64,
+        quiet: bool,
+    ) -> Result<Self, Stop> {
         let request = put(mount, content).auth(Some(who));
         match meet(authority, &request).await? {
-            (Met::Accepted, Some(stream)) => Ok(Self::run(stream, content)),
+            (Met::Accepted, Some(stream)) => Ok(Self::run(stream, content, from, quiet)),
             (Met::Refused(status), _) => Err(Stop::Skip(format!(
                 "the server refuses a source at {mount} with {status}"
             ))),
@@ -66,8 +81,10 @@ impl Source {
         }
     }
 
-    fn run(stream: TcpStream, content: Content) -> Self {
+    fn run(stream: TcpStream, content: Content, from: u64, quiet: bool) -> Self {
         let shared = Arc::new(Shared::default());
+        shared.next.store(from, Ordering::Release);
+        shared.paused.store(quiet, Ordering::Release);
         let task = tokio::spawn(send(stream, content, Arc::clone(&shared)));
         Self {
             content,

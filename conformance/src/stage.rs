@@ -105,11 +105,25 @@ impl Stage {
     /// # Errors
     /// [`Stop::Skip`] if the suite may not be the source, or the server does not want another.
     pub async fn feed(&self, mount: String, content: Content) -> Result<Fed, Stop> {
+        self.feed_from(mount, content, 0, false).await
+    }
+
+    /// The same from another byte on; quiet, without a byte before the source is told to go on.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn feed_from(
+        &self,
+        mount: String,
+        content: Content,
+        from: u64,
+        quiet: bool,
+    ) -> Result<Fed, Stop> {
         let who = self.who()?;
         let authority = &self.target.url.authority;
         let mut refused = None;
         for _ in 0..40 {
-            match Source::start(authority, &mount, who, content).await {
+            match Source::start_at(authority, &mount, who, content, from, quiet).await {
                 Ok(source) => return Ok(Fed { mount, source }),
                 Err(Stop::Skip(why)) if why.ends_with("with 403") || why.ends_with("with 409") => {
                     refused = Some(Stop::Skip(why));

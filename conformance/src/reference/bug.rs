@@ -29,6 +29,11 @@ pub fn named(id: &str) -> Option<&'static Bug> {
 /// All of them.
 #[rustfmt::skip]
 pub const BUGS: &[Bug] = &[
+    bug("any-unused-bits", "R-ADDR-4", "takes epochs with unused bits set"),
+    bug("webm-without-tracks", "R-JOIN-8", "cuts the prelude of WebM short"),
+    bug("ogg-mid-page", "R-JOIN-7", "starts in the midst of a page"),
+    bug("unknown-is-oldest", "R-MISS-5", "answers unknown epochs from the oldest byte"),
+    bug("misses-go-back", "R-MISS-9", "answers a position in a gap from before it"),
     bug("needs-resume-offset", "R-COMPAT-5", "answers 400 to a GET without Resume-Offset"),
     bug("more-for-the-unaware", "R-COMPAT-6", "puts an octet into the body now and then for clients that are not aware"),
     bug("phase-is-kept", "R-ICY-1", "counts the first ICY interval from the stream, not from the answer"),
@@ -51,7 +56,7 @@ pub const BUGS: &[Bug] = &[
     bug("several-resume-lines", "R-FIELD-5", "takes the first of several Resume-Offset lines"),
     bug("no-offset-for-the-unaware", "R-FIELD-6", "sends Stream-Offset to aware clients only"),
     bug("joins-one-off", "R-FIELD-7", "says one more in Stream-Offset of a join"),
-    bug("no-window-for-the-aware", "R-FIELD-9", "leaves Stream-Window out of some 200 answers"),
+    bug("no-window-for-the-unaware", "R-FIELD-9", "sends Stream-Window to aware clients only"),
     bug("412-without-window", "R-MISS-4", "sends 412 without Stream-Window"),
     bug("always-a-rate", "R-FIELD-10", "guesses a rate"),
     bug("queries-go-upstream", "R-FIELD-13", "sends _resume and _shift upstream"),
@@ -65,8 +70,8 @@ pub const BUGS: &[Bug] = &[
     bug("unknown-on-thousands", "R-JOIN-9", "starts unknown formats at thousands only"),
     bug("positions-of-other-mounts", "R-RESUME-2", "resolves positions of any mount"),
     bug("resumes-at-frames", "R-RESUME-3", "resumes at the beginning of the frame"),
-    bug("silent-clamp", "R-RESUME-4", "starts at the oldest byte and says that it is the one asked for"),
-    bug("evicted-is-412", "R-RESUME-5", "answers 412 to a position that has left the window"),
+    bug("misses-one-off", "R-RESUME-4", "starts one byte further than it says after a miss"),
+    bug("zero-is-live", "R-RESUME-5", "takes the position 0 for a join once it has left the window"),
     bug("prelude-on-resume", "R-RESUME-8", "sends headers on a resume"),
     bug("absent-miss-is-live", "R-MISS-1", "takes live for an absent miss"),
     bug("oldest-skips-one", "R-MISS-2", "skips some seconds for miss=oldest"),

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
+use super::decide::Start;
 use super::head::RequestHead;
-use super::listener::window;
 use super::mount::{Mount, State};
 use super::names;
 use super::serve::{Client, House};
-use super::timeline::{Run, Start, Then};
+use super::timeline::{Run, Then};
+use super::written::window;
 use crate::frame::{Frame, MEDIA_TYPE};
 
 /// How often something is sent.
@@ -89,7 +90,7 @@ pub(crate) async fn answer(
                 match timeout(TICK, change).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),
-                    Err(_) if is("no-keepalive") => {}
+                    Err(_) if is("no-keepalive") || mount.lock().mute => {}
                     Err(_) => {
                         client
                             .stream
@@ -124,6 +125,9 @@ enum Step {
 impl Feed {
     fn step(&mut self, house: &House, state: &State) -> Step {
         let is = |bug: &str| house.config.is(bug);
+        if state.mute {
+            return Step::Wait;
+        }
         let Some(run) = state.timeline.run(self.run) else {
             return Step::End;
         };
@@ -225,6 +229,8 @@ impl Feed {
         } else {
             0
         };
+        // An event for the edge may come after its reader did: only what was sent is past.
+        let (mut preluded, mut timed) = (self.preluded, self.timed);
         for (at, prelude) in run
             .scan
             .preludes
@@ -232,8 +238,9 @@ impl Feed {
             .filter(|(at, _)| (self.preluded..=self.at).contains(at))
         {
             out.extend_from_slice(&Frame::Prelude(*at, prelude.clone()).octets());
+            preluded = at + 1;
         }
-        self.preluded = self.at + 1;
+        self.preluded = preluded;
         let shift = if house.config.is("relays-move-titles") && house.config.upstream.is_some() {
             10
         } else {
@@ -255,8 +262,9 @@ impl Feed {
             .filter(|(at, _)| (self.timed..=self.at).contains(at))
         {
             out.extend_from_slice(&Frame::Time(*at, *ms).octets());
+            timed = at + 1;
         }
-        self.timed = self.at + 1;
+        self.timed = timed;
     }
 
     fn data(&mut self, house: &House, run: &Run, out: &mut Vec<u8>) {
@@ -280,6 +288,10 @@ impl Feed {
         let skip = usize::try_from(self.at - run.first).unwrap_or(usize::MAX);
         let bytes: Vec<u8> = run.bytes.range(skip..).take(count).copied().collect();
         out.extend_from_slice(&Frame::Data(self.at, bytes).octets());
+        if house.config.is("long-lengths") && self.at > 100_000 {
+            // A type and a length without all of the value.
+            out.extend_from_slice(&[2, 2, 0]);
+        }
         if house.config.is("empty-data") {
             out.extend_from_slice(&Frame::Data(self.at + count as u64, Vec::new()).octets());
         }

@@ -9,15 +9,16 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::ask::Ask;
+use super::body::Body;
+use super::decide::{Decision, Start};
 use super::head::{Refused, RequestHead};
-use super::mount::{Mount, Seat, State};
+use super::mount::{Mount, Seat};
 use super::players::{self, Player};
-use super::serve::{Client, House, finish, reason, refuse, say};
-use super::timeline::{Decision, Run, Start, Then};
+use super::serve::{Client, House, finish, refuse, say};
+use super::written::{EXPOSED, window, write_head};
 use super::{feed, names, pull, scan};
 use crate::frame::MEDIA_TYPE;
 use crate::http::basic;
-use crate::icy;
 
 /// A request ahead of the edge is held so long (R-AHEAD-1).
 const HOLD: Duration = Duration::from_secs(10);
@@ -25,10 +26,6 @@ const HOLD: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Bytes of audio between two ICY blocks.
 pub(crate) const METAINT: usize = 16_000;
-/// Bytes that are sent at once.
-const PIECE: usize = 16 * 1024;
-/// Earlier titles that a first block names (R-ICY-5).
-const EARLIER: usize = 7;
 
 /// What is answered to a listener, besides where it starts.
 #[derive(Debug, Default)]
@@ -123,13 +120,6 @@ pub(crate) async fn answer(
         )
         .await;
     }
-    if is("416-without-range")
-        && head.field("Range").is_none()
-        && ask.aware
-        && ask.max_lag == Some(416.0)
-    {
-        return refuse(&mut client, &version, Refused(416, "No.\n".to_owned())).await;
-    }
     let feed = !mount.lock().stock && head.names("Accept", MEDIA_TYPE);
     // Without a position a feed begins with the oldest byte (R-FEED-8).
     let ask = if feed && ask == Ask::nothing() {
@@ -166,6 +156,10 @@ pub(crate) async fn answer(
     let start = match decide(house, mount, &ask, feed).await {
         Ok(start) => start,
         Err(status) => {
+            let status = match status {
+                412 if is("416-without-range") && head.method == "HEAD" => 416,
+                other => other,
+            };
             return refuse_with_window(house, mount, &mut client, &version, status).await;
         }
     };
@@ -237,31 +231,6 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.held.fetch_sub(1, Ordering::AcqRel);
     }
-}
-
-const EXPOSED: &str = "Stream-Offset, Stream-Window, Link, icy-name, icy-metaint, icy-genre, icy-description, icy-url, icy-pub, icy-public, icy-br";
-
-/// `Stream-Window`; nothing while there is nothing.
-pub(crate) fn window(house: &House, state: &State) -> Option<String> {
-    let run = state.timeline.runs.back()?;
-    let same = state
-        .timeline
-        .runs
-        .iter()
-        .filter(|one| one.epoch == run.epoch && one.first < one.next());
-    let first = same.map(|one| one.first).next().unwrap_or(run.first);
-    let rate = match run.rate() {
-        None if house.config.is("always-a-rate") => Some(16_000),
-        other => other,
-    };
-    let rate = rate
-        .map(|rate| format!(", rate={rate}"))
-        .unwrap_or_default();
-    Some(format!(
-        "first={first}, next={}{rate}, epoch=\"{}\"",
-        run.next(),
-        names::encode(&run.epoch)
-    ))
 }
 
 async fn refuse_with_window(
@@ -346,10 +315,14 @@ pub(crate) async fn send(
     }
     client.stream.write_all(&octets).await?;
     let mut body = Body::new(house, ask, &start, &answer);
-    body.left = answer.limit.map(|limit| limit.saturating_sub(out));
+    body.limit(answer.limit.map(|limit| limit.saturating_sub(out)));
+    if is("misses-one-off") && start.lost.is_some() {
+        body.skip(1);
+    }
+    let second = !client.ahead.is_empty();
     body.run(house, mount, &mut client, seat.as_ref()).await?;
     drop(seat);
-    if is("reads-second-requests") {
+    if is("reads-second-requests") && second {
         client.stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     }
     if answer.reset {
@@ -357,383 +330,4 @@ pub(crate) async fn send(
         return Ok(());
     }
     client.stream.shutdown().await
-}
-
-fn write_head(
-    house: &House,
-    mount: &Mount,
-    head: &RequestHead,
-    ask: &Ask,
-    start: &Start,
-    answer: &Answer,
-    session: Option<String>,
-) -> String {
-    let is = |bug: &str| house.config.is(bug);
-    let state = mount.lock();
-    let version = match &head.version[..] {
-        _ if is("always-http-1.0") => "HTTP/1.0",
-        version => version,
-    };
-    let mut out = format!("{version} {} {}\r\n", answer.status, reason(answer.status));
-    let mut field = |name: &str, value: &str| out += &format!("{name}: {value}\r\n");
-    field(
-        "Connection",
-        if is("keeps-alive") {
-            "keep-alive"
-        } else {
-            "close"
-        },
-    );
-    field("Content-Type", &state.timeline.content_type);
-    if !is("may-be-stored") {
-        field("Cache-Control", "no-cache, no-store");
-    }
-    let quiet = answer.anchored
-        && answer.metaint.is_none()
-        && answer.going_on.is_none()
-        && !is("icy-fields-for-all");
-    for (name, value) in state.fields.iter().filter(|_| !quiet) {
-        field(name, value);
-    }
-    if let Some(metaint) = answer.metaint {
-        field("icy-metaint", &metaint.to_string());
-    }
-    for (name, value) in &answer.fields {
-        field(name, value);
-    }
-    if state.stock {
-        return out + "\r\n";
-    }
-    field("Access-Control-Allow-Origin", "*");
-    field("Access-Control-Expose-Headers", EXPOSED);
-    let epoch = state
-        .timeline
-        .run(start.run)
-        .map(|run| names::encode(&run.epoch))
-        .unwrap_or_default();
-    let prelude = start.prelude.len() + answer.owed.len();
-    let prelude = if answer.owed.is_empty() {
-        prelude
-    } else {
-        answer.owed.len()
-    };
-    let mut at = start.at;
-    if is("joins-one-off")
-        && ask.aware
-        && ask.from == super::ask::From::Live
-        && answer.metaint.is_none()
-    {
-        at += 1;
-    }
-    if is("counts-icy") && ask.aware && answer.metaint.is_some() {
-        at += 1;
-    }
-    let mut place = format!("{at};epoch=\"{epoch}\";prelude={prelude}");
-    if let Some(session) = session {
-        place += &format!(";session=\"{session}\"");
-    }
-    if start.spliced {
-        place += ";spliced";
-    }
-    if let Some(lost) = start.lost {
-        place += &format!(";lost={lost}");
-    }
-    if !(is("no-offset-for-the-unaware") && !ask.aware && !answer.anchored) {
-        field("Stream-Offset", &place);
-    }
-    if let Some(window) = window(house, &state)
-        .filter(|_| !(is("no-window-for-the-aware") && ask.max_lag == Some(409.0)))
-    {
-        field("Stream-Window", &window);
-    }
-    if is("icy-offset") {
-        field("icy-offset", &place);
-    }
-    if is("names-upstream") && house.config.upstream.is_some() {
-        field("Stream-Offset", &place);
-    }
-    let mut links: Vec<String> = house
-        .config
-        .links
-        .iter()
-        .map(|link| format!("<{link}{}>; rel=duplicate", mount.path))
-        .collect();
-    if is("believes-links") {
-        links.extend(head.field("Link").map(str::to_owned));
-    }
-    if !links.is_empty() {
-        field("Link", &links.join(", "));
-    }
-    out + "\r\n"
-}
-
-/// A body on its way.
-struct Body {
-    run: u64,
-    at: u64,
-    aware: bool,
-    anchored: bool,
-    /// Octets of body that may still be sent.
-    left: Option<u64>,
-    icy: Option<Blocks>,
-}
-
-/// ICY blocks on their way.
-struct Blocks {
-    /// Audio before the next one.
-    until: usize,
-    /// The run and the offset of the latest title that was named.
-    named: Option<(u64, u64)>,
-    first: bool,
-}
-
-enum Step {
-    Send(Vec<u8>),
-    Wait,
-    End,
-}
-
-impl Body {
-    fn new(house: &House, ask: &Ask, start: &Start, answer: &Answer) -> Self {
-        let fresh = answer.metaint.map(|metaint| Blocks {
-            until: if house.config.is("phase-is-kept") {
-                metaint - usize::try_from(start.at % metaint as u64).unwrap_or(0)
-            } else {
-                metaint
-            },
-            named: None,
-            first: true,
-        });
-        let going_on = answer.going_on.map(|(until, named)| Blocks {
-            until,
-            named: named.map(|at| (start.run, at)),
-            first: false,
-        });
-        Self {
-            run: start.run,
-            at: start.at,
-            aware: ask.aware,
-            anchored: answer.anchored,
-            left: None,
-            icy: fresh.or(going_on),
-        }
-    }
-
-    async fn run(
-        &mut self,
-        house: &House,
-        mount: &Mount,
-        client: &mut Client,
-        seat: Option<&Seat>,
-    ) -> io::Result<()> {
-        let mut changes = mount.watch();
-        let mut cuts = mount.watch_cuts();
-        let ended = seat.map(|seat| seat.ended.clone());
-        let mut behind = [0; 512];
-        loop {
-            changes.mark_unchanged();
-            let step = self.step(house, &mount.lock());
-            let act = async {
-                match step {
-                    Step::End => Ok(false),
-                    Step::Send(octets) => client.stream.write_all(&octets).await.map(|()| true),
-                    // What a listener says is none of our business, but that it goes is.
-                    Step::Wait => tokio::select! {
-                        changed = changes.changed() => Ok(changed.is_ok()),
-                        read = tokio::io::AsyncReadExt::read(&mut client.stream, &mut behind) => {
-                            read.map(|read| read > 0)
-                        }
-                    },
-                }
-            };
-            let over = async {
-                match ended.clone() {
-                    Some(mut ended) => {
-                        let _ = ended.wait_for(|is| *is).await;
-                    }
-                    None => std::future::pending().await,
-                }
-            };
-            let goes_on = tokio::select! {
-                goes_on = act => goes_on?,
-                _ = cuts.changed() => false,
-                () = over => false,
-            };
-            if !goes_on {
-                return Ok(());
-            }
-        }
-    }
-
-    fn step(&mut self, house: &House, state: &State) -> Step {
-        let is = |bug: &str| house.config.is(bug);
-        let Some(run) = state.timeline.run(self.run) else {
-            return Step::End;
-        };
-        if self.left == Some(0) {
-            return Step::End;
-        }
-        if self.at < run.first {
-            return Step::End;
-        }
-        if is("max-lag-on-the-way")
-            && self.aware
-            && run.next() - self.at > 70_000
-            && state.timeline.runs.len() == 1
-        {
-            self.at = run.next();
-        }
-        if self.at < run.next() {
-            return Step::Send(self.audio(house, run));
-        }
-        if matches!(run.then, Then::Running | Then::Unknown) {
-            return Step::Wait;
-        }
-        let undeclared = run.then == Then::Undeclared;
-        let carried = !self.aware || is("carries-the-aware");
-        let stays = undeclared && self.anchored && !is("carries-over-undeclared");
-        if !carried || stays || !scan::goes_on(&state.timeline.content_type) || is("carries-nobody")
-        {
-            return Step::End;
-        }
-        let Some(next) = state.timeline.after(self.run) else {
-            return Step::Wait;
-        };
-        let Some(entry) = run.target.or(next.entry()) else {
-            return Step::Wait;
-        };
-        self.run = next.id;
-        self.at = entry;
-        Step::Send(next.scan.prelude(entry).to_vec())
-    }
-
-    fn audio(&mut self, house: &House, run: &Run) -> Vec<u8> {
-        let held = usize::try_from(run.next() - self.at).unwrap_or(usize::MAX);
-        let mut count = held.min(PIECE);
-        if let Some(left) = self.left {
-            count = count.min(usize::try_from(left).unwrap_or(usize::MAX));
-        }
-        if let Some(icy) = &mut self.icy {
-            if icy.until == 0 {
-                icy.until = METAINT;
-                return self.block(house, run);
-            }
-            count = count.min(icy.until);
-            icy.until -= count;
-        }
-        let skip = usize::try_from(self.at - run.first).unwrap_or(usize::MAX);
-        let mut out: Vec<u8> = run.bytes.range(skip..).take(count).copied().collect();
-        if house.config.is("another-byte-at-relays") && house.config.upstream.is_some() {
-            // One byte in 10,000.
-            for (index, byte) in out
-                .iter_mut()
-                .enumerate()
-                .filter(|(index, _)| (self.at + *index as u64) % 10_000 == 77)
-            {
-                *byte ^= u8::try_from(index % 2).unwrap_or(0) | 1;
-            }
-        }
-        self.at += count as u64;
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(count as u64);
-        }
-        if house.config.is("more-for-the-unaware")
-            && !self.aware
-            && self.icy.is_none()
-            && !self.anchored
-            && self.at.is_multiple_of(3)
-        {
-            out.push(0);
-        }
-        out
-    }
-
-    fn block(&mut self, house: &House, run: &Run) -> Vec<u8> {
-        let Some(icy) = &mut self.icy else {
-            return Vec::new();
-        };
-        let named = icy.named.filter(|(of, _)| *of == run.id).map(|(_, at)| at);
-        let (text, latest) = if self.aware {
-            aware(house, run, self.at, named, icy.first)
-        } else {
-            unaware(house, run, self.at, named)
-        };
-        icy.first = false;
-        if let Some(latest) = latest {
-            icy.named = Some((run.id, latest));
-        }
-        icy::block(&text)
-    }
-}
-
-/// The text of a block for a client that is not aware (R-ICY-7), and the place of the title.
-pub(crate) fn unaware(
-    house: &House,
-    run: &Run,
-    at: u64,
-    named: Option<u64>,
-) -> (Vec<u8>, Option<u64>) {
-    match run.title(at) {
-        Some((from, text))
-            if named.is_none_or(|named| named < *from) || house.config.is("repeats-titles") =>
-        {
-            (text.clone(), Some(*from))
-        }
-        _ => (Vec::new(), named),
-    }
-}
-
-/// The text of a block for an aware client (R-ICY-4 to R-ICY-6), and the latest title in it.
-fn aware(
-    house: &House,
-    run: &Run,
-    at: u64,
-    named: Option<u64>,
-    first: bool,
-) -> (Vec<u8>, Option<u64>) {
-    let is = |bug: &str| house.config.is(bug);
-    let known: Vec<_> = run.titles.iter().filter(|(from, _)| *from <= at).collect();
-    let most = if is("only-the-title-in-force") {
-        1
-    } else {
-        EARLIER + 1
-    };
-    let mut due: Vec<_> = if first {
-        known.iter().rev().take(most).copied().collect()
-    } else {
-        known
-            .iter()
-            .rev()
-            .take_while(|(from, _)| named.is_none_or(|named| *from > named))
-            .copied()
-            .collect()
-    };
-    if !first && is("later-blocks-name-one") {
-        due.truncate(1);
-    }
-    let text = |titles: &[&(u64, Vec<u8>)]| -> Vec<u8> {
-        let mut out = Vec::new();
-        for (from, text) in titles {
-            out.extend_from_slice(text);
-            if !is("no-stream-at") {
-                let from = if is("stream-at-of-the-block") {
-                    at
-                } else {
-                    *from
-                };
-                out.extend_from_slice(format!("StreamAt='{from}';").as_bytes());
-            }
-        }
-        out
-    };
-    // A first block leaves the oldest out, a later one the latest.
-    while text(&due).len() > 4080 {
-        if first {
-            due.pop();
-        } else {
-            due.remove(0);
-        }
-    }
-    let latest = due.first().map(|(from, _)| *from).or(named);
-    (text(&due), latest)
 }

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) status: Option<u16>,
     /// Whether it is answered as a stock server would.
     pub(crate) stock: bool,
+    /// Whether those who read the feed get nothing.
+    pub(crate) mute: bool,
     /// Octets for those who read the feed, beside its frames.
     pub(crate) injected: Vec<Vec<u8>>,
 }
@@ -67,6 +69,7 @@ impl Mount {
                 sessions: HashMap::new(),
                 status: None,
                 stock,
+                mute: false,
                 injected: Vec::new(),
             }),
             changed: watch::Sender::new(0),
@@ -164,9 +167,20 @@ impl Mount {
         self.change(|state| state.stock = stock);
     }
 
+    /// Whether it answers as a server that knows nothing of the protocol.
+    #[must_use]
+    pub fn is_stock(&self) -> bool {
+        self.lock().stock
+    }
+
     /// Sends octets to those who read the feed, at its edge.
     pub fn inject(&self, octets: Vec<u8>) {
         self.change(|state| state.injected.push(octets));
+    }
+
+    /// Sends nothing to those who read the feed, or goes on.
+    pub fn mute(&self, mute: bool) {
+        self.change(|state| state.mute = mute);
     }
 
     /// The epoch that runs, as it is written, and its edge.

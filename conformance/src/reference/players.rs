@@ -8,12 +8,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::ask::Ask;
+use super::decide::Start;
 use super::head::{Refused, RequestHead};
 use super::listener::{self, Answer, METAINT};
 use super::mount::Mount;
 use super::place::{Anchor, Place, find};
 use super::serve::{Client, House, finish, reason, refuse, say};
-use super::timeline::{Start, Then};
+use super::timeline::Then;
 use super::{names, scan};
 
 /// How long a live stream is said to be.
@@ -215,6 +216,14 @@ pub(crate) async fn answer(
         )
         .await;
     }
+    let elsewhere = match is("anchors-of-other-mounts") {
+        true => anchors(house, head)
+            .1
+            .first()
+            .and_then(|anchor| house.anywhere(&anchor.epoch)),
+        false => None,
+    };
+    let mount = elsewhere.as_ref().unwrap_or(mount);
     let icy = icy && scan::takes_icy(&mount.lock().timeline.content_type);
     let metaint = if icy { METAINT as u64 } else { 0 };
     let (url, cookies) = anchors(house, head);

@@ -97,18 +97,19 @@ async fn run(house: Arc<House>, mount: Arc<Mount>, head: Head, stream: TcpStream
             && head.status == 200
         {
             let fed = head.field("Content-Type").as_deref() == Some(MEDIA_TYPE);
-            // An error of the connection and one of the feed are the same event.
-            let _ = match fed {
+            let ended = match fed {
                 true => feed(&house, &mount, &head, stream, ahead).await,
                 false => legacy(&house, &mount, &head, stream, ahead, cut).await,
             };
+            if ended.is_err_and(|error| error.kind() == io::ErrorKind::Other)
+                && house.config.is("forgets-on-errors")
+            {
+                mount.forget();
+            }
             cut = Some(Instant::now());
         }
-        if house.config.is("gives-up-on-parents") {
-            return mount.end();
-        }
         tokio::time::sleep(AGAIN).await;
-        let at = position(&house, &mount);
+        let at = position(&mount);
         next = ask(&house, &mount.path, at).await.ok();
         if next.as_ref().is_some_and(|(head, ..)| head.status == 412) {
             // That byte will not come; what there is then is another run.
@@ -118,14 +119,9 @@ async fn run(house: Arc<House>, mount: Arc<Mount>, head: Head, stream: TcpStream
 }
 
 /// The next byte that is missing.
-fn position(house: &House, mount: &Mount) -> Option<String> {
+fn position(mount: &Mount) -> Option<String> {
     let (epoch, next) = mount.edge()?;
-    let further = if house.config.is("resumes-further-on") {
-        1
-    } else {
-        0
-    };
-    Some(format!("{};epoch=\"{epoch}\"", next + further))
+    Some(format!("{next};epoch=\"{epoch}\""))
 }
 
 /// Reads a feed until its end, or a fault.
@@ -158,9 +154,10 @@ async fn feed(
                     reader.frame(frame)?;
                 }
                 Ok(None) => break,
-                Err(_) if house.config.is("skips-bad-values") => {
-                    ahead.clear();
-                    break;
+                Err(_)
+                    if house.config.is("skips-bad-values") && Frame::length(&ahead).is_some() =>
+                {
+                    ahead.drain(..Frame::length(&ahead).unwrap_or(0).min(ahead.len()));
                 }
                 Err(wrong)
                     if house.config.is("takes-long-values") && wrong.0.contains("R-FEED-3") =>

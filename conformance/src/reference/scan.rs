@@ -88,6 +88,18 @@ impl Scan {
         }
     }
 
+    /// Moves everything so many bytes down: for the bug that does not count headers.
+    pub(crate) fn shift(&mut self, bytes: u64) {
+        self.at = self.at.saturating_sub(bytes);
+        for at in &mut self.syncs {
+            *at = at.saturating_sub(bytes);
+        }
+        for (at, _) in &mut self.preludes {
+            *at = at.saturating_sub(bytes);
+        }
+        self.first = self.first.map(|at| at.saturating_sub(bytes));
+    }
+
     /// The prelude in force at an offset.
     pub(crate) fn prelude(&self, at: u64) -> &[u8] {
         let found = self.preludes.iter().rev().find(|(from, _)| *from <= at);

@@ -42,7 +42,9 @@ pub(crate) async fn forward(
 fn write(house: &House, head: &RequestHead, client: &Client) -> Vec<u8> {
     let bug = |id| house.config.is(id);
     let query = match &head.query {
-        Some(query) if bug("queries-go-upstream") => Some(query.clone()),
+        Some(query) if bug("queries-go-upstream") && !query.contains("_anchor") => {
+            Some(query.clone())
+        }
         Some(query) => rest(query),
         None => None,
     };

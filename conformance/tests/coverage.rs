@@ -1,0 +1,85 @@
+//! Every requirement of the protocol has a case, or a reason why it has none.
+#![expect(clippy::unwrap_used, reason = "a test's own code may stop the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use icecast_ext_conformance::cases;
+use icecast_ext_conformance::profile::Profile;
+use icecast_ext_conformance::report::sentences;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    untestable: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    requirement: String,
+    reason: String,
+}
+
+fn untestable() -> BTreeMap<String, String> {
+    let file: File = toml::from_str(include_str!("../untestable.toml")).unwrap();
+    let count = file.untestable.len();
+    let entries: BTreeMap<_, _> = file
+        .untestable
+        .into_iter()
+        .map(|one| (one.requirement, one.reason))
+        .collect();
+    assert_eq!(entries.len(), count, "an entry stands twice");
+    entries
+}
+
+#[test]
+fn each_requirement_has_a_case_or_a_reason_and_not_both() {
+    let listed: BTreeSet<_> = sentences().into_keys().collect();
+    let tried: BTreeSet<_> = cases::all()
+        .iter()
+        .map(|case| case.requirement.to_owned())
+        .collect();
+    let untestable = untestable();
+    let excused: BTreeSet<_> = untestable.keys().cloned().collect();
+    let neither: Vec<_> = listed
+        .iter()
+        .filter(|id| !tried.contains(*id) && !excused.contains(*id))
+        .collect();
+    assert!(
+        neither.is_empty(),
+        "neither a case nor a reason: {neither:?}"
+    );
+    let both: Vec<_> = tried.intersection(&excused).collect();
+    assert!(both.is_empty(), "a case and a reason: {both:?}");
+    let unknown: Vec<_> = tried
+        .union(&excused)
+        .filter(|id| !listed.contains(*id))
+        .collect();
+    assert!(unknown.is_empty(), "no requirements: {unknown:?}");
+}
+
+#[test]
+fn reasons_are_sentences() {
+    for (requirement, reason) in untestable() {
+        assert!(
+            reason.len() > 20 && reason.ends_with('.'),
+            "{requirement}: {reason}"
+        );
+    }
+}
+
+#[test]
+fn ids_are_unique_and_name_their_profile() {
+    let mut seen = BTreeSet::new();
+    for case in cases::all() {
+        let (profile, what) = case.id.split_once('/').unwrap();
+        assert!(Profile::named(profile).is_some(), "{}", case.id);
+        let letters = what
+            .bytes()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
+        assert!(letters && !what.is_empty(), "{}", case.id);
+        assert!(seen.insert(case.id), "{} stands twice", case.id);
+        assert!(!case.does.is_empty());
+    }
+}

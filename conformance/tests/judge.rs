@@ -1,0 +1,105 @@
+//! The judge is judged: the reference server passes everything, and each of its bugs is found, and nothing else with it.
+#![expect(clippy::unwrap_used, reason = "a test's own code may stop the test")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use common::{House, those};
+use icecast_ext_conformance::case::Outcome;
+use icecast_ext_conformance::cases;
+use icecast_ext_conformance::profile::Profile;
+use icecast_ext_conformance::reference::bug::BUGS;
+use icecast_ext_conformance::report::sentences;
+use icecast_ext_spec::Level;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Houses at a time: they wait most of the time.
+const AT_A_TIME: usize = 6;
+/// Bugs to try only, separated by commas.
+const ONLY: &str = "CONFORMANCE_BUGS";
+
+fn server(profile: Profile) -> bool {
+    !matches!(profile, Profile::Client | Profile::Abi)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_bug_passes_everything() {
+    let house = House::start(None).await;
+    let all: Vec<_> = cases::all()
+        .into_iter()
+        .filter(|case| server(case.profile()))
+        .collect();
+    let report = house.judge(&all).await;
+    assert_eq!(report.error, None);
+    for outcome in [Outcome::Fail, Outcome::Error, Outcome::Skip] {
+        assert_eq!(those(&report, outcome), [""; 0], "{outcome:?}");
+    }
+    assert_eq!(report.count(Outcome::Pass), all.len());
+}
+
+#[test]
+fn every_must_case_of_a_server_has_a_bug_that_it_finds() {
+    let sentences = sentences();
+    let broken: BTreeSet<_> = BUGS.iter().map(|bug| bug.requirement).collect();
+    let unbroken: BTreeSet<_> = cases::all()
+        .into_iter()
+        .filter(|case| server(case.profile()) && sentences[case.requirement].level == Level::Must)
+        .map(|case| case.requirement)
+        .filter(|requirement| !broken.contains(requirement))
+        .collect();
+    assert!(unbroken.is_empty(), "no bug breaks {unbroken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_bug_makes_exactly_its_requirement_fail() {
+    let only = std::env::var(ONLY).ok();
+    let meant = |id: &str| {
+        only.as_deref()
+            .is_none_or(|only| only.split(',').any(|one| one == id))
+    };
+    let all: Vec<_> = cases::all()
+        .into_iter()
+        .filter(|case| server(case.profile()))
+        .collect();
+    let permits = Arc::new(Semaphore::new(AT_A_TIME));
+    let mut running = JoinSet::new();
+    for bug in BUGS.iter().filter(|bug| meant(bug.id)) {
+        let (permits, all) = (Arc::clone(&permits), all.clone());
+        running.spawn(async move {
+            let _permit = permits.acquire_owned().await.unwrap();
+            let house = House::start(Some(bug.id)).await;
+            (bug, house.judge(&all).await)
+        });
+    }
+    let mut wrong = BTreeMap::new();
+    let mut count = 0;
+    while let Some(ended) = running.join_next().await {
+        let (bug, report) = ended.unwrap();
+        count += 1;
+        let failed: BTreeSet<_> = report
+            .cases
+            .iter()
+            .filter(|case| case.outcome == Outcome::Fail)
+            .map(|case| case.requirement.clone())
+            .collect();
+        let right = failed.len() == 1 && failed.contains(bug.requirement);
+        if !right || report.error.is_some() || report.count(Outcome::Error) > 0 {
+            let mut said = those(&report, Outcome::Fail);
+            said.extend(those(&report, Outcome::Error));
+            said.extend(report.error.clone());
+            if said.is_empty() {
+                said = those(&report, Outcome::Skip);
+            }
+            wrong.insert(bug.id, (bug.requirement, said));
+        }
+    }
+    assert!(count > 0, "{ONLY} names no bug");
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} bugs:\n{wrong:#?}",
+        wrong.len()
+    );
+}
