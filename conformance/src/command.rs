@@ -10,6 +10,7 @@ use icecast_ext_conformance::case::Case;
 use icecast_ext_conformance::listen;
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::reference::{self, bug};
+use icecast_ext_conformance::report::SPEC;
 use icecast_ext_conformance::target::{Target, Url};
 
 /// Tells you, requirement by requirement, where a server of the resume extension to the Icecast protocol stands
@@ -26,8 +27,13 @@ pub(crate) struct Command {
     pub(crate) what: Option<What>,
 
     /// A live mount, as http://HOST:PORT/MOUNT
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "compare"])]
     url: Option<String>,
+
+    /// Show two reports side by side, and judge nothing; with --html as a page, too. The exit status is 1 if something passes in
+    /// A.json and fails in B.json
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with = "url")]
+    pub(crate) compare: Vec<PathBuf>,
 
     /// The account of sources: then the suite feeds this mount, and others beside it
     #[arg(long, value_name = "USER:PASSWORD", help_heading = "What may be used")]
@@ -125,6 +131,15 @@ pub(crate) struct Judging {
     /// Write the report as JSON
     #[arg(long, value_name = "FILE", help_heading = "What comes out")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the report as JUnit's XML
+    #[arg(long, value_name = "FILE", help_heading = "What comes out")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write the report as a page for a browser
+    #[arg(long, value_name = "FILE", help_heading = "What comes out")]
+    pub(crate) html: Option<PathBuf>,
+    /// Where the page's links find the protocol
+    #[arg(long, value_name = "URL", default_value = SPEC, help_heading = "What comes out")]
+    pub(crate) spec: String,
 }
 
 /// What else there is.

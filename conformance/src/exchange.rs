@@ -92,6 +92,19 @@ pub struct Record {
     pub end: Option<String>,
 }
 
+impl Record {
+    /// What was said, the request first: `>` before what the suite has sent, `<` before what it has received.
+    #[must_use]
+    pub fn said(&self) -> [(&'static str, &str); 2] {
+        let both = [(">", &self.sent[..]), ("<", &self.received[..])];
+        // A client is judged by a server.
+        match self.sent.starts_with("HTTP/") {
+            true => [both[1], both[0]],
+            false => both,
+        }
+    }
+}
+
 fn keep(kept: &mut Vec<u8>, octets: &[u8]) {
     let room = KEPT.saturating_sub(kept.len()).min(octets.len());
     kept.extend_from_slice(&octets[..room]);

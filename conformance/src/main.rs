@@ -3,6 +3,7 @@
 mod command;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -13,7 +14,8 @@ use icecast_ext_conformance::case::Case;
 use icecast_ext_conformance::known::Known;
 use icecast_ext_conformance::reference::{self, bug};
 use icecast_ext_conformance::report::Report;
-use icecast_ext_conformance::report::{console, sentences};
+use icecast_ext_conformance::report::compare::Comparison;
+use icecast_ext_conformance::report::{console, html, junit, sentences};
 use icecast_ext_conformance::runner::{Options, Progress};
 use icecast_ext_conformance::{cases, client, listen, runner};
 use indicatif::ProgressBar;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
                 Some(What::Serve(serve)) => self::serve(serve).await,
                 Some(What::Client(client)) => self::client(client).await,
                 Some(What::Listen(listen)) => self::listen(listen).await,
+                None if !command.compare.is_empty() => compare(&command.compare, &command.judging),
                 None => judge(&command).await,
             }
         }),
@@ -103,15 +106,16 @@ fn finish<S>(judging: &Judging, mut report: Report, chosen: &[Case<S>]) -> anyho
     let wrong = known.apply(&mut report, |id| {
         judging.only.is_empty() || chosen.iter().any(|case| case.id == id)
     });
-    if let Some(file) = &judging.json {
-        report
-            .write(file)
-            .with_context(|| format!("{}", file.display()))?;
-    }
-    let paint =
-        console::Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    write(judging.json.as_deref(), || Ok(report.json()?))?;
+    write(judging.junit.as_deref(), || {
+        junit::render(&report, judging.strict)
+    })?;
+    write(judging.html.as_deref(), || {
+        Ok(html::render(&report, judging.strict, &judging.spec)?)
+    })?;
     // Whoever reads it may have closed the pipe.
-    let _ = std::io::stdout().write_all(console::render(&report, paint, judging.strict).as_bytes());
+    let _ =
+        std::io::stdout().write_all(console::render(&report, paint(), judging.strict).as_bytes());
     for entry in &wrong {
         eprintln!("the list of known failures: {entry}");
     }
@@ -121,6 +125,33 @@ fn finish<S>(judging: &Judging, mut report: Report, chosen: &[Case<S>]) -> anyho
         () if !report.is_good(judging.strict) || !wrong.is_empty() => NOT_GOOD,
         () => 0,
     })
+}
+
+/// Writes a file, if one was asked for.
+fn write(file: Option<&Path>, text: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    std::fs::write(file, text()?).with_context(|| format!("{}", file.display()))
+}
+
+fn paint() -> console::Paint {
+    console::Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+}
+
+/// Shows two reports side by side; the exit status.
+fn compare(files: &[PathBuf], judging: &Judging) -> anyhow::Result<u8> {
+    let read = |file: &PathBuf| {
+        Report::read(file).with_context(|| format!("{}: no report of this suite", file.display()))
+    };
+    let [a, b] = files else {
+        anyhow::bail!("--compare takes two reports");
+    };
+    let (a, b) = (read(a)?, read(b)?);
+    let comparison = Comparison::new(&a, &b, judging.strict);
+    write(judging.html.as_deref(), || {
+        Ok(html::render_comparison(&comparison, &judging.spec)?)
+    })?;
+    let _ = std::io::stdout().write_all(comparison.render(paint()).as_bytes());
+    Ok(if comparison.worse() > 0 { NOT_GOOD } else { 0 })
 }
 
 impl Judging {

@@ -58,8 +58,8 @@ impl Profile {
             Self::Resume => "positions, resuming, titles, splices",
             Self::Relay => "the relay feed, and several servers of one stream",
             Self::Players => "stock players that resume by Range",
-            Self::Client => "clients",
-            Self::Abi => "shared objects",
+            Self::Client => "what a client asks for, plays and reports",
+            Self::Abi => "the C interface of a shared object",
         }
     }
 }

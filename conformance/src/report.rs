@@ -1,6 +1,11 @@
 //! What a run has found.
 
+pub mod compare;
 pub mod console;
+#[cfg(test)]
+mod examples;
+pub mod html;
+pub mod junit;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -100,6 +105,16 @@ impl Judged {
         self.outcome == Outcome::Fail && self.known.is_none() && binding
     }
 
+    /// How it ended, in a word: also `WARN` for a failure that is no breach of a MUST, and `KNOWN` for one that is excused.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.outcome, &self.known) {
+            (Outcome::Fail, Some(_)) => "KNOWN",
+            (Outcome::Fail, None) if self.level != Level::Must.word() => "WARN",
+            (other, _) => other.word(),
+        }
+    }
+
     /// Where its sentence stands.
     #[must_use]
     pub fn link(&self) -> String {
@@ -143,15 +158,15 @@ impl Report {
         self.cases.iter().find(|case| case.id == id)
     }
 
-    /// Writes it as JSON.
+    /// As JSON.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn write(&self, file: &Path) -> io::Result<()> {
-        std::fs::write(file, serde_json::to_vec_pretty(self)?)
+    /// Never, of a report that was made here.
+    pub fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
     }
 
-    /// Reads what [`Report::write`] has written.
+    /// Reads what [`Report::json`] has made.
     ///
     /// # Errors
     /// If the file cannot be read or is of another form.

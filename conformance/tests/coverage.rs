@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icecast_ext_conformance::cases;
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::report::sentences;
+use icecast_ext_conformance::{cases, client};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -36,9 +36,12 @@ fn untestable() -> BTreeMap<String, String> {
 #[test]
 fn each_requirement_has_a_case_or_a_reason_and_not_both() {
     let listed: BTreeSet<_> = sentences().into_keys().collect();
-    let tried: BTreeSet<_> = cases::all()
-        .iter()
-        .map(|case| case.requirement.to_owned())
+    let servers = cases::all();
+    let clients = client::cases();
+    let servers = servers.iter().map(|case| case.requirement);
+    let tried: BTreeSet<_> = servers
+        .chain(clients.iter().map(|case| case.requirement))
+        .map(str::to_owned)
         .collect();
     let untestable = untestable();
     let excused: BTreeSet<_> = untestable.keys().cloned().collect();
@@ -72,14 +75,16 @@ fn reasons_are_sentences() {
 #[test]
 fn ids_are_unique_and_name_their_profile() {
     let mut seen = BTreeSet::new();
-    for case in cases::all() {
-        let (profile, what) = case.id.split_once('/').unwrap();
-        assert!(Profile::named(profile).is_some(), "{}", case.id);
+    let servers = cases::all().into_iter().map(|case| (case.id, case.does));
+    let clients = client::cases().into_iter().map(|case| (case.id, case.does));
+    for (id, does) in servers.chain(clients) {
+        let (profile, what) = id.split_once('/').unwrap();
+        assert!(Profile::named(profile).is_some(), "{id}");
         let letters = what
             .bytes()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
-        assert!(letters && !what.is_empty(), "{}", case.id);
-        assert!(seen.insert(case.id), "{} stands twice", case.id);
-        assert!(!case.does.is_empty());
+        assert!(letters && !what.is_empty(), "{id}");
+        assert!(seen.insert(id), "{id} stands twice");
+        assert!(!does.is_empty());
     }
 }

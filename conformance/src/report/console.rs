@@ -11,20 +11,16 @@ use crate::report::{Judged, Report};
 pub struct Paint(pub bool);
 
 impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
+    pub(super) fn with(self, code: &str, text: &str) -> String {
         match self.0 {
             true => format!("\x1b[{code}m{text}\x1b[0m"),
             false => text.to_owned(),
         }
     }
 
-    fn outcome(self, case: &Judged) -> String {
-        let word = match (case.outcome, case.level.as_str(), &case.known) {
-            (Outcome::Fail, _, Some(_)) => "KNOWN",
-            (Outcome::Fail, "MUST", None) => "FAIL",
-            (Outcome::Fail, _, None) => "WARN",
-            (other, ..) => other.word(),
-        };
+    /// A case's word, in its colour and five columns.
+    pub(super) fn outcome(self, case: &Judged) -> String {
+        let word = case.word();
         let code = match word {
             "PASS" => "32",
             "FAIL" | "ERROR" => "31;1",
@@ -118,7 +114,7 @@ fn one(out: &mut String, case: &Judged, paint: Paint) -> std::fmt::Result {
                 "        {}",
                 paint.with("2", &format!("--- {}", record.peer))
             )?;
-            for (mark, text) in [(">", &record.sent), ("<", &record.received)] {
+            for (mark, text) in record.said() {
                 for line in text.lines().take(14) {
                     let line: String = line.chars().take(120).collect();
                     writeln!(out, "        {mark} {line}")?;
