@@ -88,7 +88,7 @@ impl Icecast {
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let (addr, path) = (free(), dir.path().display().to_string());
         let config = format!(
-            "<icecast><limits><clients>2000</clients><sources>500</sources><source-timeout>10</source-timeout>\
+            "<icecast><limits><clients>2000</clients><sources>500</sources><source-timeout>60</source-timeout>\
              <header-timeout>15</header-timeout><client-timeout>30</client-timeout><burst-size>65536</burst-size></limits>\
              <authentication><source-password>hackme</source-password><relay-password>hackme</relay-password>\
              <admin-user>admin</admin-user><admin-password>hackme</admin-password></authentication>\

@@ -295,31 +295,33 @@ async fn splice(s: Session) -> Verdict {
     let fed = s.own(Format::Mpeg).await?;
     s.join_at(&fed.mount).await?;
     let mut feed = ask(&s, &fed.mount, Some("live".to_owned())).await?;
-    feed.frames(20_000).await?;
+    let mut next = feed.place.at.plus(data(&feed.frames(20_000).await?).len());
     let mount = fed.mount.clone();
     fed.source.end().await;
     let content = Content::new(Format::Mpeg, s.stage().number());
     let fed = s.stage().feed(mount, content).await?;
     fed.source.jump(40_000).await?;
     let end = tokio::time::Instant::now() + s.target().patience;
+    let mut cuts = 0;
     while tokio::time::Instant::now() < end {
         match feed.next(Duration::from_secs(10)).await? {
             Some(Frame::Splice {
                 epoch, at, target, ..
             }) => {
-                let next = feed.next(Duration::from_secs(5)).await?;
+                let format = feed.next(Duration::from_secs(5)).await?;
                 let Some(Frame::Format {
                     epoch: said,
                     at: first,
                     ..
-                }) = next
+                }) = format
                 else {
-                    return Err(Stop::fail("FORMAT after SPLICE", format!("{next:?}")));
+                    return Err(Stop::fail("FORMAT after SPLICE", format!("{format:?}")));
                 };
+                let observed = names::encode(&said);
                 expect(
                     said == epoch,
                     "FORMAT of the epoch that SPLICE names",
-                    names::encode(&said),
+                    observed,
                 )?;
                 let body = data(&feed.frames(10_000).await?);
                 let right = fed.content().find(&body).is_some();
@@ -327,11 +329,19 @@ async fn splice(s: Session) -> Verdict {
                     format!("other bytes after SPLICE at {at} to {target}, FORMAT at {first}");
                 return expect(right, "the new stream's bytes", observed);
             }
+            Some(Frame::Data(_, bytes)) => next = next.plus(bytes.len()),
             Some(_) => {}
+            // A connection may end at any time. Who comes back to the end of the epoch is told of the splice there.
+            None if cuts < 3 => {
+                cuts += 1;
+                s.window_when(&fed.mount, "go on", |window| window.epoch != next.epoch)
+                    .await?;
+                feed = ask(&s, &fed.mount, Some(next.ask())).await?;
+            }
             None => {
                 return Err(Stop::fail(
                     "SPLICE at the end of the epoch",
-                    "the end of the feed",
+                    "the end of the feed, each time",
                 ));
             }
         }
