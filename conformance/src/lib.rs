@@ -5,7 +5,7 @@
 //!
 //! - what is judged, and how: [`case`], [`cases`], [`profile`], [`target`]
 //! - one run: [`runner`], [`session`] (what a case may do), [`known`] (failures that are expected), [`report`]
-//! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`icy`], [`frame`]
+//! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`structured`], [`icy`], [`frame`]
 //! - what the suite plays itself: [`content`], [`source`], [`stage`] (its mounts)
 //! - a small server of its own, which also misbehaves on demand: [`reference`]
 //! - clients: what judges them, [`client`], and a small one of its own, which also misbehaves on demand, [`listen`]
@@ -41,4 +41,5 @@ pub mod runner;
 pub mod session;
 pub mod source;
 pub mod stage;
+pub mod structured;
 pub mod target;

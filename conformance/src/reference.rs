@@ -8,9 +8,11 @@
 //! answers to listeners, `feed` is one to relays, `players` knows stock players, `origin` takes sources, `pull` asks an upstream.
 
 mod ask;
+mod bodies;
 mod body;
 pub mod bug;
 mod decide;
+mod families;
 mod feed;
 mod head;
 mod heal;
@@ -19,8 +21,10 @@ mod mount;
 pub mod names;
 mod origin;
 pub mod place;
+mod plain;
 mod players;
 mod pull;
+mod receive;
 pub mod scan;
 mod serve;
 mod timeline;
@@ -128,6 +132,12 @@ impl Server {
     #[must_use]
     pub fn mount(&self, path: &str, content_type: &str) -> Arc<Mount> {
         self.house.open(path, content_type)
+    }
+
+    /// How many mounts there are.
+    #[must_use]
+    pub fn mounts(&self) -> usize {
+        self.house.mounts().len()
     }
 
     /// The requests for a path that have come so far: heads, and their octets as characters.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::{House, those};
-use icecast_ext_conformance::case::Outcome;
+use icecast_ext_conformance::case::{Case, Outcome};
 use icecast_ext_conformance::cases;
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::reference::bug::BUGS;
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Houses at a time: they wait most of the time.
-const AT_A_TIME: usize = 6;
+const AT_A_TIME: usize = 10;
 /// Bugs to try only, separated by commas.
 const ONLY: &str = "CONFORMANCE_BUGS";
 
@@ -64,10 +64,16 @@ async fn each_bug_makes_exactly_its_requirement_fail() {
         .into_iter()
         .filter(|case| server(case.profile()))
         .collect();
+    let sentences = sentences();
     let permits = Arc::new(Semaphore::new(AT_A_TIME));
     let mut running = JoinSet::new();
     for bug in BUGS.iter().filter(|bug| meant(bug.id)) {
-        let (permits, all) = (Arc::clone(&permits), all.clone());
+        // A SHOULD may hold or not: it is looked at where it is what the bug breaks.
+        let binding = |case: &&Case| {
+            sentences[case.requirement].level == Level::Must || case.requirement == bug.requirement
+        };
+        let all: Vec<_> = all.iter().filter(binding).copied().collect();
+        let permits = Arc::clone(&permits);
         running.spawn(async move {
             let _permit = permits.acquire_owned().await.unwrap();
             let house = House::start(Some(bug.id)).await;
@@ -93,13 +99,15 @@ async fn each_bug_makes_exactly_its_requirement_fail() {
             if said.is_empty() {
                 said = those(&report, Outcome::Skip);
             }
+            eprintln!("{} ({}): {said:#?}", bug.id, bug.requirement);
             wrong.insert(bug.id, (bug.requirement, said));
         }
     }
     assert!(count > 0, "{ONLY} names no bug");
     assert!(
         wrong.is_empty(),
-        "{} of {count} bugs:\n{wrong:#?}",
-        wrong.len()
+        "{} of {count} bugs are not found as they should be: {:?}",
+        wrong.len(),
+        wrong.keys()
     );
 }

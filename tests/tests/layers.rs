@@ -29,6 +29,11 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     ("icecast-ext-delivery", &["tokio", "reqwest", "hyper"]),
     ("icecast-ext-spec", &["icecast-ext-core", "tokio"]),
+    // A judge that shares the defendant's parser shares its bugs.
+    (
+        "icecast-ext-conformance",
+        &["icecast-ext-core", "icecast-ext-client", "sfv", "nom"],
+    ),
 ];
 
 fn cargo(args: &[&str]) -> Vec<u8> {

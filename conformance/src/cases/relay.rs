@@ -4,6 +4,7 @@ pub(super) mod above;
 mod below;
 mod feed;
 mod healing;
+mod pace;
 mod receiver;
 mod second;
 mod sender;
@@ -16,6 +17,7 @@ use crate::case::Case;
 pub(super) fn cases() -> Vec<Case> {
     [
         sender::CASES,
+        pace::CASES,
         second::CASES,
         below::CASES,
         receiver::CASES,

@@ -15,8 +15,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::connection::Recorded;
 use crate::exchange::Exchange;
-use crate::field::{self, Bare, Position};
+use crate::field::Position;
 use crate::http::latin;
+use crate::structured::{self, Bare};
 
 /// A head of a request is at most this long. R-HEAD-4 has a case; beyond this nobody reads on.
 const MAX_HEAD: usize = 64 * 1024;
@@ -192,8 +193,8 @@ impl Asked {
         self.field("Icy-MetaData") == ["1"]
     }
 
-    fn resume(&self) -> Option<(Bare, field::Parameters)> {
-        field::item(self.field("Resume-Offset").first()?)
+    fn resume(&self) -> Option<(Bare, structured::Parameters)> {
+        structured::item(self.field("Resume-Offset").first()?)
     }
 
     /// Where it wants to start, by its first `Resume-Offset` line: that there is one only is a case of its own.

@@ -1,8 +1,9 @@
 //! What the position of an answer means beside the one that was asked for (R-RESUME-6).
 
-use crate::field::{Position, StreamOffset, item};
+use crate::field::{Position, StreamOffset};
 use crate::http::Head;
 use crate::reference::names::is_name;
+use crate::structured::item;
 
 /// What is lost before an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

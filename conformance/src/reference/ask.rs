@@ -2,7 +2,7 @@
 
 use super::head::{Refused, RequestHead};
 use super::names;
-use crate::field::{Bare, item};
+use crate::structured::{Bare, item};
 
 /// Where a request wants to start.
 #[derive(Clone, PartialEq, Debug)]

@@ -149,6 +149,7 @@ pub const BUGS: &[Bug] = &[
     bug("continues-anything", "R-RELAY-4", "appends another epoch to its own"),
     bug("no-feed-no-service", "R-RELAY-5", "does not serve what has no feed"),
     bug("names-upstream", "R-RELAY-6", "sends the Stream-Offset of its upstream, too"),
+    bug("waits-for-heads", "R-HTTP-7", "closes without a word when a head takes too long"),
     bug("no-via", "R-RELAY-7", "does not name itself in Via"),
     bug("goes-in-circles", "R-RELAY-7", "forwards what has been here before"),
     bug("positions-admit", "R-SEC-1", "admits whoever names a position"),

@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use super::ask::Ask;
 use super::body::Body;
 use super::decide::{Decision, Start};
+use super::families::{self, Player};
 use super::head::{Refused, RequestHead};
 use super::mount::{Mount, Seat};
-use super::players::{self, Player};
+use super::players;
 use super::serve::{Client, House, finish, refuse, say};
 use super::written::{EXPOSED, window, write_head};
 use super::{feed, names, pull, scan};
@@ -143,7 +144,7 @@ pub(crate) async fn answer(
     }
     let stock = mount.lock().stock;
     if !stock && !ask.aware && !feed {
-        match players::read(house, mount, head) {
+        match families::read(house, head) {
             Player::Stock => {}
             player => return players::answer(house, mount, head, player, client).await,
         }

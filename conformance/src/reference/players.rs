@@ -1,183 +1,25 @@
-//! Stock players that resume by `Range`: who they are, and what they are answered (the chapter "Stock players", level `ranges`).
+//! What stock players that resume by `Range` are answered (the chapter "Stock players", level `ranges`).
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::{Instant, timeout_at};
 
 use super::ask::Ask;
+use super::bodies::{begun_lately, held, join, resumed};
 use super::decide::Start;
+use super::families::{Carrier, Player, anchors, latest};
 use super::head::{Refused, RequestHead};
 use super::listener::{self, Answer, METAINT};
 use super::mount::Mount;
-use super::place::{Anchor, Place, find};
+use super::place::Anchor;
+use super::scan;
 use super::serve::{Client, House, finish, reason, refuse, say};
-use super::timeline::Then;
-use super::{names, scan};
 
 /// How long a live stream is said to be.
 pub(crate) const TOTAL: u64 = 1_000_000_000_000;
 /// The end of a file that there is not (R-STOCK-18).
 const TAIL: u64 = 1 << 20;
-/// Requests for what has not come are held so long (R-STOCK-12).
-const HOLD: Duration = Duration::from_secs(10);
-
-/// How an anchor travels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Carrier {
-    Cookie,
-    Url,
-    Named,
-}
-
-/// Who asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Player {
-    /// One of no family.
-    Stock,
-    /// One that resumes.
-    Known {
-        carrier: Carrier,
-        reset: bool,
-        first: u64,
-        last: Option<u64>,
-        icy: bool,
-        counts_on: bool,
-    },
-}
-
-/// `bytes=A-` or `bytes=A-B`.
-fn range(head: &RequestHead) -> Option<(u64, Option<u64>)> {
-    let (first, last) = head
-        .field("Range")?
-        .strip_prefix("bytes=")?
-        .split_once('-')?;
-    let number = |text: &str| {
-        text.parse::<u64>()
-            .ok()
-            .filter(|_| text.bytes().all(|c| c.is_ascii_digit()))
-    };
-    let last = if last.is_empty() {
-        None
-    } else {
-        Some(number(last)?)
-    };
-    let first = number(first)?;
-    last.is_none_or(|last| last >= first)
-        .then_some((first, last))
-}
-
-fn token(head: &RequestHead) -> Option<&str> {
-    head.query
-        .as_deref()?
-        .split('&')
-        .find_map(|part| part.strip_prefix("_anchor="))
-}
-
-/// Recognises a player (the table "Families").
-pub(crate) fn read(house: &House, _: &Mount, head: &RequestHead) -> Player {
-    let agent = head.field("User-Agent").unwrap_or_default();
-    let range = range(head);
-    let icy = head.field("Icy-MetaData") == Some("1");
-    let named = |name: &str| agent.contains(name);
-    let dest = head.field("Sec-Fetch-Dest");
-    let accepts = |name: &str, start: &str| {
-        head.field(name)
-            .is_some_and(|value| value.starts_with(start))
-    };
-    let media = match dest {
-        Some(dest) => matches!(dest, "audio" | "video"),
-        None => {
-            accepts("Accept-Encoding", "identity;q=1")
-                || accepts("Accept", "audio/")
-                || accepts("Accept", "video/")
-        }
-    };
-    let (carrier, reset, counts_on) = match range {
-        Some((0, Some(1))) => return Player::Stock,
-        _ if named("GStreamer") => (Carrier::Url, true, true),
-        _ if named("Wget/") => (Carrier::Url, true, false),
-        Some(_) if icy || agent.starts_with("Lavf/") || named("libmpv") => {
-            (Carrier::Cookie, false, false)
-        }
-        Some(_) if named("VLC/") => (Carrier::Url, false, false),
-        Some(_) if media && named("Firefox/") => (Carrier::Url, false, false),
-        Some(_) if media && named("Chrome/") => (Carrier::Url, true, false),
-        Some(_) if named("curl/") => (Carrier::Named, false, false),
-        _ if token(head).is_some() => (Carrier::Url, false, false),
-        Some((first, _)) if first > 0 => (Carrier::Named, false, false),
-        _ if house.config.is("ranges-for-everybody") => (Carrier::Named, false, false),
-        _ => return Player::Stock,
-    };
-    let carrier = if house.config.is("cookies-for-all") {
-        Carrier::Cookie
-    } else {
-        carrier
-    };
-    let (first, last) = range.unwrap_or((0, None));
-    Player::Known {
-        carrier,
-        reset,
-        first,
-        last,
-        icy,
-        counts_on,
-    }
-}
-
-/// The anchors that a request brings: that of the URL, then those of cookies.
-fn anchors(house: &House, head: &RequestHead) -> (Option<Anchor>, Vec<Anchor>) {
-    let decode = |token: &str| match house.config.is("any-checksum") {
-        true => names::octets(token).and_then(|octets| Anchor::unchecked(&octets)),
-        false => Anchor::decode(token),
-    };
-    let url = token(head).and_then(decode);
-    let lines = head
-        .fields
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
-    let cookies = lines
-        .flat_map(|(_, line)| line.split(';'))
-        .filter_map(|one| {
-            let (name, token) = one.trim().split_once('=')?;
-            let join = name.strip_prefix("icx-")?;
-            decode(token).filter(|anchor| anchor.name() == join)
-        });
-    (url, cookies.take(8).collect())
-}
-
-/// The latest anchor of each join of which byte N is not before.
-fn latest(
-    url: Option<Anchor>,
-    cookies: Vec<Anchor>,
-    head: &RequestHead,
-    n: u64,
-    mixes: bool,
-) -> Vec<Anchor> {
-    let mut all = cookies;
-    if let Some(url) = url {
-        all.retain(|anchor| anchor.join == url.join || mixes);
-        all.push(url);
-    }
-    for name in ["If-Range", "If-Match"] {
-        if let Some(tag) = head.field(name) {
-            all.retain(|anchor| tag.contains(&anchor.name()));
-        }
-    }
-    let mut out: Vec<Anchor> = Vec::new();
-    for anchor in all {
-        let fits = anchor.body <= n || anchor.body < 70_000 && anchor.metaint == 0;
-        match out.iter_mut().find(|one| one.join == anchor.join) {
-            _ if !fits => {}
-            Some(one) if one.body < anchor.body => *one = anchor,
-            Some(_) => {}
-            None => out.push(anchor),
-        }
-    }
-    out
-}
 
 /// Answers a player.
 pub(crate) async fn answer(
@@ -415,113 +257,4 @@ async fn zeros(head: &RequestHead, mut client: Client, first: u64, last: u64) ->
         .write_all(&vec![0; usize::try_from(count).unwrap_or(0)])
         .await?;
     finish(&mut client).await
-}
-
-/// A body that begins live: its anchor, and where it starts. Of a loss, byte `n` is the first of it.
-async fn join(
-    house: &House,
-    mount: &Mount,
-    metaint: u64,
-    join: Option<[u8; 6]>,
-    n: u64,
-) -> Result<(Anchor, Place), u16> {
-    let start = listener::decide(house, mount, &Ask::nothing(), false).await?;
-    let state = mount.lock();
-    let run = state.timeline.run(start.run).ok_or(503_u16)?;
-    let mut id = names::random();
-    if house.config.is("joins-by-counter") {
-        id = [0, 0, 0, 0, 0, 1];
-    }
-    let anchor = Anchor {
-        join: join.unwrap_or(id),
-        epoch: run.epoch,
-        body: n + start.prelude.len() as u64,
-        offset: start.at,
-        metaint,
-    };
-    Ok((
-        anchor,
-        Place {
-            run: start.run,
-            at: start.at,
-            owed: start.prelude,
-            icy: None,
-        },
-    ))
-}
-
-/// Whether a join began within the last twenty seconds of audio (R-STOCK-22).
-fn begun_lately(mount: &Mount, anchor: &Anchor) -> bool {
-    let state = mount.lock();
-    let run = state
-        .timeline
-        .runs
-        .back()
-        .filter(|run| run.epoch == anchor.epoch);
-    run.is_some_and(|run| anchor.offset + 20 * run.rate().unwrap_or(16_000) + 65_536 >= run.next())
-}
-
-fn held(mount: &Mount, anchor: &Anchor, n: u64) -> Option<Place> {
-    let state = mount.lock();
-    let place = find(&state.timeline, anchor, n)?;
-    let run = state.timeline.run(place.run)?;
-    (place.at >= run.first && place.at <= run.next()).then_some(place)
-}
-
-/// The byte on which all anchors agree, once there is a second of audio from it on.
-async fn resumed(
-    house: &House,
-    mount: &Mount,
-    anchors: &[Anchor],
-    n: u64,
-) -> Option<(Anchor, Place)> {
-    let mut changes = mount.watch();
-    let end = Instant::now() + HOLD;
-    let anchors = if house.config.is("first-anchor-counts") {
-        &anchors[..anchors.len().min(1)]
-    } else {
-        anchors
-    };
-    loop {
-        let (found, enough) = {
-            let state = mount.lock();
-            let places: Option<Vec<_>> = anchors
-                .iter()
-                .map(|anchor| find(&state.timeline, anchor, n))
-                .collect();
-            let places = places.filter(|places| !places.is_empty())?;
-            if places.iter().any(|place| place != &places[0]) {
-                return None;
-            }
-            let place = places[0].clone();
-            let place = match house.config.is("byte-n-is-one-further") {
-                true => Place {
-                    at: place.at + 1,
-                    ..place
-                },
-                false => place,
-            };
-            let run = state.timeline.run(place.run)?;
-            let rate = run.rate().unwrap_or(16_000);
-            if place.at < run.first || place.at > run.next() + 30 * rate {
-                return None;
-            }
-            let more = matches!(run.then, Then::Running | Then::Unknown);
-            let enough = !more
-                || place.at + rate <= run.next()
-                || house.config.is("gives-what-there-is") && place.at <= run.next();
-            (place, enough)
-        };
-        if enough {
-            return Some((anchors[0], found));
-        }
-        if timeout_at(end, changes.changed()).await.is_err() {
-            let state = mount.lock();
-            let has = state
-                .timeline
-                .run(found.run)
-                .is_some_and(|run| found.at < run.next());
-            return has.then_some((anchors[0], found));
-        }
-    }
 }

@@ -117,7 +117,7 @@ pub(crate) fn write_head(
         field("Stream-Offset", &place);
     }
     if let Some(window) =
-        window(house, &state).filter(|_| !(is("no-window-for-the-unaware") && !ask.aware))
+        window(house, &state).filter(|_| !is("no-window-for-the-unaware") || ask.aware)
     {
         field("Stream-Window", &window);
     }
