@@ -149,6 +149,8 @@ pub(crate) enum What {
     Serve(Serve),
     /// Judge a client: the suite is the server
     Client(Client),
+    /// Judge a shared object with the C interface
+    Abi(Abi),
     /// Run the reference client: small, right, and wrong on demand
     Listen(Listen),
 }
@@ -161,6 +163,19 @@ pub(crate) struct Client {
     /// and titles to standard error
     #[arg(last = true, required_unless_present = "list", value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// How a shared object is judged.
+#[derive(Debug, Args)]
+pub(crate) struct Abi {
+    /// The shared object
+    #[arg(required_unless_present = "list", value_name = "LIBRARY")]
+    pub(crate) library: Option<PathBuf>,
+    /// Run one case in this process, and print its verdict: what the suite starts for each of them
+    #[arg(long, hide = true, value_name = "CASE")]
+    pub(crate) inside: Option<String>,
     #[command(flatten)]
     pub(crate) judging: Judging,
 }

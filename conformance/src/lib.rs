@@ -8,6 +8,7 @@
 //! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`structured`], [`icy`], [`frame`]
 //! - what the suite plays itself: [`content`], [`source`], [`stage`] (its mounts)
 //! - a small server of its own, which also misbehaves on demand: [`reference`]
+//! - shared objects with the C interface: [`abi`], the only room with `unsafe` in it
 //! - clients: what judges them, [`client`], and a small one of its own, which also misbehaves on demand, [`listen`]
 //!
 //! ```no_run
@@ -19,8 +20,8 @@
 //! assert!(report.is_good(false));
 //! # Ok(()) }
 //! ```
-#![forbid(unsafe_code)]
 
+pub mod abi;
 pub mod case;
 pub mod cases;
 pub mod client;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use command::{Client, Command, Judging, Listen, Serve, What};
+use command::{Abi, Client, Command, Judging, Listen, Serve, What};
 use icecast_ext_conformance::case::Case;
 use icecast_ext_conformance::known::Known;
 use icecast_ext_conformance::reference::{self, bug};
@@ -17,7 +17,7 @@ use icecast_ext_conformance::report::Report;
 use icecast_ext_conformance::report::compare::Comparison;
 use icecast_ext_conformance::report::{console, html, junit, sentences};
 use icecast_ext_conformance::runner::{Options, Progress};
-use icecast_ext_conformance::{cases, client, listen, runner};
+use icecast_ext_conformance::{abi, cases, client, listen, runner};
 use indicatif::ProgressBar;
 use tokio::sync::watch;
 
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             match &command.what {
                 Some(What::Serve(serve)) => self::serve(serve).await,
                 Some(What::Client(client)) => self::client(client).await,
+                Some(What::Abi(abi)) => self::abi(abi).await,
                 Some(What::Listen(listen)) => self::listen(listen).await,
                 None if !command.compare.is_empty() => compare(&command.compare, &command.judging),
                 None => judge(&command).await,
@@ -75,6 +76,22 @@ async fn client(client: &Client) -> anyhow::Result<u8> {
     let options = options(&client.judging);
     let report = client::run(&client.command, &chosen, &options).await?;
     finish(&client.judging, report, &chosen)
+}
+
+async fn abi(abi: &Abi) -> anyhow::Result<u8> {
+    // The library may be a bare name, which the loader would look for elsewhere.
+    let library = abi.library.as_ref().map(std::fs::canonicalize).transpose();
+    let library = library.context("the shared object")?.unwrap_or_default();
+    if let Some(case) = &abi.inside {
+        println!("{}", abi::inside(case, &library)?);
+        return Ok(0);
+    }
+    let Some(chosen) = abi.judging.choose(&abi::cases())? else {
+        return Ok(0);
+    };
+    let suite = std::env::current_exe().context("this program's own file")?;
+    let report = abi::run(&suite, &library, &chosen, &options(&abi.judging)).await;
+    finish(&abi.judging, report, &chosen)
 }
 
 /// How a run is done; Ctrl-C stops it from now on.
@@ -179,7 +196,8 @@ impl Judging {
 }
 
 fn list<S>(cases: &[Case<S>]) -> std::io::Result<()> {
-    let sentences = sentences();
+    let mut sentences = sentences();
+    sentences.extend(abi::sentences());
     let mut out = std::io::stdout().lock();
     for case in cases {
         let level = sentences

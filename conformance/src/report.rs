@@ -118,7 +118,16 @@ impl Judged {
     /// Where its sentence stands.
     #[must_use]
     pub fn link(&self) -> String {
-        format!("{SPEC}#{}", self.anchor)
+        self.link_in(SPEC)
+    }
+
+    /// The same, if the protocol is somewhere else. The C interface is not in it.
+    #[must_use]
+    pub fn link_in(&self, spec: &str) -> String {
+        match self.profile {
+            Profile::Abi => crate::abi::HEADER.to_owned(),
+            _ => format!("{spec}#{}", self.anchor),
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub fn render_comparison(comparison: &Comparison<'_>, spec: &str) -> askama::Res
                 .filter(|row| row.case().profile == profile)
                 .map(|row| Pair {
                     row,
-                    link: link(row.case(), spec),
+                    link: row.case().link_in(spec),
                     marks: [row.a, row.b].map(|case| case.map(mark)),
                 })
                 .collect(),
@@ -148,7 +148,7 @@ impl<'a> Shown<'a> {
         Self {
             case,
             mark: mark(case),
-            link: link(case, spec),
+            link: case.link_in(spec),
             took: (case.ms >= 1000).then_some(case.ms / 1000),
             open: matches!(case.outcome, Outcome::Fail | Outcome::Error),
         }
@@ -164,10 +164,6 @@ struct Pair<'a> {
     row: &'a Row<'a>,
     link: String,
     marks: [Option<Mark>; 2],
-}
-
-fn link(case: &Judged, spec: &str) -> String {
-    format!("{spec}#{}", case.anchor)
 }
 
 #[cfg(test)]
