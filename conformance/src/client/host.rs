@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection::Recorded;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, MOST};
 use crate::field::Position;
 use crate::http::latin;
 use crate::structured::{self, Bare};
@@ -23,6 +23,9 @@ use crate::structured::{self, Bare};
 const MAX_HEAD: usize = 64 * 1024;
 /// How long a client may take to send its head, and to take what it is sent.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests that may wait for the case.
+const WAITING: usize = 64;
 
 /// What can be read and written.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -35,7 +38,7 @@ pub(super) type Records = Arc<Mutex<Vec<Recorded>>>;
 pub(super) struct Host {
     addr: SocketAddr,
     tls: bool,
-    asked: mpsc::UnboundedReceiver<Asked>,
+    asked: mpsc::Receiver<Asked>,
     task: JoinHandle<()>,
 }
 
@@ -44,7 +47,7 @@ impl Host {
     pub(super) async fn start(records: Records, tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
-        let (found, asked) = mpsc::unbounded_channel();
+        let (found, asked) = mpsc::channel(WAITING);
         let secure = tls.is_some();
         let task = tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
@@ -54,13 +57,17 @@ impl Host {
                 ))));
                 let mut all = records.lock().unwrap_or_else(PoisonError::into_inner);
                 all.push(Arc::clone(&record));
+                // Whoever never waits makes many; only the latest are shown.
+                if all.len() > 4 * MOST {
+                    all.drain(..2 * MOST);
+                }
                 drop(all);
                 let (tls, found) = (tls.clone(), found.clone());
                 tokio::spawn(async move {
                     let asked = timeout(PATIENCE, Asked::read(stream, tls, record));
                     if let Ok(Some(asked)) = asked.await {
-                        // The case may have ended.
-                        let _ = found.send(asked);
+                        // The case may have ended, or the client may ask without end: then its connection closes.
+                        let _ = found.try_send(asked);
                     }
                 });
             }
