@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::report::sentences;
-use icecast_ext_conformance::{cases, client};
+use icecast_ext_conformance::{abi, cases, client};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -77,7 +77,8 @@ fn ids_are_unique_and_name_their_profile() {
     let mut seen = BTreeSet::new();
     let servers = cases::all().into_iter().map(|case| (case.id, case.does));
     let clients = client::cases().into_iter().map(|case| (case.id, case.does));
-    for (id, does) in servers.chain(clients) {
+    let libraries = abi::cases().into_iter().map(|case| (case.id, case.does));
+    for (id, does) in servers.chain(clients).chain(libraries) {
         let (profile, what) = id.split_once('/').unwrap();
         assert!(Profile::named(profile).is_some(), "{id}");
         let letters = what
