@@ -85,8 +85,14 @@ pub async fn profiles(stage: Arc<Stage>) -> Result<Vec<Applies>, String> {
                     said(&player)
                 ),
             ),
-            Profile::Client => (false, "no client was given".to_owned()),
-            Profile::Abi => (false, "no shared object was given".to_owned()),
+            Profile::Client => (
+                false,
+                "this is a server: `icecast-ext-conformance client` judges clients".to_owned(),
+            ),
+            Profile::Abi => (
+                false,
+                "this is a server: `icecast-ext-conformance abi` judges shared objects".to_owned(),
+            ),
         };
         Applies {
             profile,

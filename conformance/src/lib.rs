@@ -7,7 +7,7 @@
 //! - one run: [`runner`], [`session`] (what a case may do), [`known`] (failures that are expected), [`report`]
 //! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`structured`], [`icy`], [`frame`]
 //! - what the suite plays itself: [`content`], [`source`], [`stage`] (its mounts)
-//! - a small server of its own, which also misbehaves on demand: [`reference`]
+//! - a small server of its own, which also misbehaves on demand: [`mod@reference`]
 //! - shared objects with the C interface: [`abi`], the only room with `unsafe` in it
 //! - clients: what judges them, [`client`], and a small one of its own, which also misbehaves on demand, [`listen`]
 //!

@@ -49,6 +49,7 @@ pub const BUGS: &[Bug] = &[
     bug("credentials-for-all", "R-CLIENT-5", "sends its credentials to every origin"),
     bug("down-to-http", "R-CLIENT-6", "goes from https to http"),
     bug("follows-for-ever", "R-SEC-8", "follows any number of redirects"),
+    bug("learns-for-ever", "R-SEC-8", "learns any number of relays"),
     bug("stays", "R-CLIENT-4", "asks one relay only"),
     bug("no-session", "R-SESS-2", "does not echo its session"),
     bug("session-for-all", "R-SESS-6", "sends its session to every server"),

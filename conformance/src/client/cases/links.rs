@@ -1,5 +1,7 @@
 //! Links, redirects and credentials.
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use crate::case::{Case, Stop, Verdict, expect};
@@ -34,6 +36,12 @@ pub(super) const CASES: &[Case<Scene>] = &[
         run: |s| Box::pin(endless_redirects(s)),
     },
     Case {
+        id: "client/endless-links",
+        requirement: "R-SEC-8",
+        does: "names five more relays in each answer, and is gone there",
+        run: |s| Box::pin(endless_links(s)),
+    },
+    Case {
         id: "client/next-relay",
         requirement: "R-CLIENT-4",
         does: "is gone, while another relay was named on the command line",
@@ -49,6 +57,8 @@ pub(super) const CASES: &[Case<Scene>] = &[
 
 /// More redirects in a row than anybody follows.
 const HOPS: usize = 100;
+/// More relays than anybody needs.
+const RELAYS: usize = 40;
 const WHO: &str = "judge:secret";
 
 async fn relative_link(s: Scene) -> Verdict {
@@ -191,6 +201,47 @@ async fn endless_redirects(s: Scene) -> Verdict {
         }
     }
     Err(Stop::Skip("the client follows no redirect".to_owned()))
+}
+
+async fn endless_links(s: Scene) -> Verdict {
+    let mut play = Play::begin(&s).await?;
+    let mut asked = play.first().await?;
+    let mut visits = BTreeMap::<String, usize>::new();
+    let mut named = 0;
+    let end = Instant::now() + 2 * ASKS;
+    while Instant::now() < end {
+        let visit = visits.entry(asked.target.clone()).or_default();
+        *visit += 1;
+        match visit {
+            // Audio, so that it is no failure, and then nothing any more.
+            1 => {
+                let links: Vec<_> = (named..named + 5)
+                    .map(|one| format!("</relay-{one}.mp3>; rel=duplicate"))
+                    .collect();
+                named += 5;
+                let reply = Reply::at(&play.next, "").field("Link", links.join(", "));
+                let mut body = asked.answer(&reply).await;
+                play.send(&mut body, 500).await;
+                body.fin().await;
+            }
+            2 => asked.refuse(404, &[]).await,
+            // It is back, while others were named that it has not asked.
+            _ => break,
+        }
+        expect(
+            visits.len() < RELAYS,
+            "a bound of relays that are learned",
+            format!("{} were asked, of {named} that were named", visits.len()),
+        )?;
+        asked = match play.host.next(ASKS).await {
+            Some(asked) => asked,
+            None => break,
+        };
+    }
+    match visits.len() {
+        0 | 1 => Err(Stop::Skip("the client learns no relays".to_owned())),
+        _ => Ok(()),
+    }
 }
 
 async fn next_relay(s: Scene) -> Verdict {
