@@ -31,7 +31,9 @@ pub async fn profiles(stage: Arc<Stage>) -> Result<Vec<Applies>, String> {
         .ask_new(Request::get(&mount))
         .await
         .map_err(|stop| stop.to_string())?;
-    if plain.status() != 200 {
+    let joined = session.join_at(&mount).await;
+    // Whether it may be asked plainly is what a case judges.
+    if plain.status() != 200 && joined.is_err() {
         return Err(format!(
             "{}: status {} instead of a live stream",
             stage.target.url.text(),
@@ -39,7 +41,7 @@ pub async fn profiles(stage: Arc<Stage>) -> Result<Vec<Applies>, String> {
         ));
     }
     // A proxy may send through what it does not know yet; joining waits for that.
-    let aware = match session.join_at(&mount).await {
+    let aware = match joined {
         Ok(answer) => answer.field("Stream-Offset").is_some(),
         Err(_) => plain.field("Stream-Offset").is_some(),
     };

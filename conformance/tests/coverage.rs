@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use icecast_ext_conformance::profile::Profile;
+use icecast_ext_conformance::reference::bug::BUGS;
 use icecast_ext_conformance::report::sentences;
 use icecast_ext_conformance::{abi, cases, client};
 use serde::Deserialize;
@@ -70,6 +71,39 @@ fn reasons_are_sentences() {
             "{requirement}: {reason}"
         );
     }
+}
+
+#[test]
+fn the_bugs_on_the_list_are_those_in_the_code() {
+    let mut code = String::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/reference")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("bug.rs") {
+            code += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    let mut asked = BTreeSet::new();
+    for start in ["is(\"", "bug(\"", "Some(\""] {
+        let names = code
+            .split(start)
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        // A bug's name has a hyphen, and is in small letters.
+        let is_name =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        asked.extend(names.filter(|name| name.contains('-') && name.chars().all(is_name)));
+    }
+    let listed: BTreeSet<_> = BUGS
+        .iter()
+        .map(|bug| bug.id)
+        .filter(|id| id.contains('-'))
+        .collect();
+    let only_listed: Vec<_> = listed.difference(&asked).collect();
+    let only_asked: Vec<_> = asked.difference(&listed).collect();
+    assert!(
+        only_listed.is_empty() && only_asked.is_empty(),
+        "{only_listed:?} {only_asked:?}"
+    );
 }
 
 #[test]

@@ -10,13 +10,13 @@ use icecast_ext_conformance::case::{Case, Outcome};
 use icecast_ext_conformance::cases;
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::reference::bug::BUGS;
-use icecast_ext_conformance::report::sentences;
+use icecast_ext_conformance::report::{Judged, Report, sentences};
 use icecast_ext_spec::Level;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 /// Houses at a time: they wait most of the time.
-const AT_A_TIME: usize = 10;
+const AT_A_TIME: usize = 8;
 /// Bugs to try only, separated by commas.
 const ONLY: &str = "CONFORMANCE_BUGS";
 
@@ -52,6 +52,47 @@ fn every_must_case_of_a_server_has_a_bug_that_it_finds() {
     assert!(unbroken.is_empty(), "no bug breaks {unbroken:?}");
 }
 
+/// What came out otherwise than it should, tried once more alone: a crowd of houses on one machine misses deadlines.
+async fn again(
+    bug: Option<&'static str>,
+    broken: &str,
+    all: &[Case],
+    mut report: Report,
+) -> Report {
+    let as_it_should = |case: &Judged| match case.requirement == broken {
+        true => case.outcome == Outcome::Fail,
+        false => matches!(case.outcome, Outcome::Pass | Outcome::Skip),
+    };
+    let found = report
+        .cases
+        .iter()
+        .any(|case| case.requirement == broken && case.outcome == Outcome::Fail);
+    let doubtful = |case: &Judged| !(as_it_should(case) || case.requirement == broken && found);
+    let doubtful: Vec<_> = report
+        .cases
+        .iter()
+        .filter(|case| doubtful(case))
+        .map(|case| case.id.clone())
+        .collect();
+    let cases: Vec<_> = all
+        .iter()
+        .filter(|case| doubtful.iter().any(|id| id == case.id))
+        .copied()
+        .collect();
+    if cases.is_empty() {
+        return report;
+    }
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    let _alone = ALONE.lock().await;
+    let alone = House::start(bug).await.judge(&cases).await;
+    for judged in alone.cases {
+        if let Some(case) = report.cases.iter_mut().find(|case| case.id == judged.id) {
+            *case = judged;
+        }
+    }
+    report
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_bug_makes_exactly_its_requirement_fail() {
     let only = std::env::var(ONLY).ok();
@@ -76,7 +117,11 @@ async fn each_bug_makes_exactly_its_requirement_fail() {
         running.spawn(async move {
             let _permit = permits.acquire_owned().await.unwrap();
             let house = House::start(Some(bug.id)).await;
-            (bug, house.judge(&all).await)
+            let report = house.judge(&all).await;
+            (
+                bug,
+                again(Some(bug.id), bug.requirement, &all, report).await,
+            )
         });
     }
     let mut wrong = BTreeMap::new();

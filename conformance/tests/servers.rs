@@ -22,17 +22,9 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 
 const TABLE: &str = include_str!("../../docs/compatibility.md");
 
-fn target(
-    url: &str,
-    second: Option<String>,
-    below: Option<(String, std::net::SocketAddr)>,
-) -> Target {
+fn target(url: &str) -> Target {
     Target {
         source: Some("source:hackme".to_owned()),
-        admin: Some("admin:hackme".to_owned()),
-        second: second.map(|url| Url::parse(&url).unwrap()),
-        upstream: below.as_ref().map(|(_, upstream)| *upstream),
-        below: below.map(|(url, _)| Url::parse(&url).unwrap()),
         patience: Duration::from_secs(25),
         ..Target::new(url).unwrap()
     }
@@ -102,7 +94,7 @@ async fn the_reference_server() {
 async fn stock_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(false).await;
-    let report = judge(target(&icecast.url("/live.mp3"), None, None)).await;
+    let report = judge(target(&icecast.url("/live.mp3"))).await;
     is_in_the_table("Icecast 2.4.4", &report);
     let resume = report
         .profiles
@@ -120,7 +112,7 @@ async fn stock_icecast() {
 async fn the_module_in_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(true).await;
-    let mut report = judge(target(&icecast.url("/live.mp3"), None, None)).await;
+    let mut report = judge(target(&icecast.url("/live.mp3"))).await;
     let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/module.toml");
     assert_eq!(
         Known::read(&known).unwrap().apply(&mut report, |_| true),
@@ -129,37 +121,32 @@ async fn the_module_in_icecast() {
     is_in_the_table("Icecast 2.4.4 with the module", &report);
 }
 
+/// The proxy, a relay of it, and a relay of the suite, with all that can be tried on them.
+async fn judge_proxies(first: &[&str]) -> Report {
+    let upstream = common::free();
+    let (first, second) = Proxy::two(first).await;
+    let below = Proxy::before(&format!("http://{upstream}")).await;
+    let below = (below.url("/live.mp3"), upstream, below);
+    let target = Target {
+        second: Some(Url::parse(&second.url("/live.mp3")).unwrap()),
+        below: Some(Url::parse(&below.0).unwrap()),
+        upstream: Some(below.1),
+        ..target(&first.url("/live.mp3"))
+    };
+    judge(target).await
+}
+
 #[tokio::test]
 async fn the_proxy_in_front_of_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(false).await;
-    let upstream = common::free();
-    let proxy = Proxy::before(&icecast.url("")).await;
-    let second = Proxy::before(&proxy.url("")).await;
-    let below = Proxy::before(&format!("http://{upstream}")).await;
-    let target = target(
-        &proxy.url("/live.mp3"),
-        Some(second.url("/live.mp3")),
-        Some((below.url("/live.mp3"), upstream)),
-    );
-    is_in_the_table("the proxy in front of Icecast 2.4.4", &judge(target).await);
+    let report = judge_proxies(&["--upstream", &icecast.url("")]).await;
+    is_in_the_table("the proxy in front of Icecast 2.4.4", &report);
 }
 
 #[tokio::test]
 async fn the_proxy_as_origin() {
     let _alone = ALONE.lock().await;
-    let upstream = common::free();
-    let proxy = Proxy::origin().await;
-    let second = Proxy::before(&proxy.url("")).await;
-    let below = Proxy::before(&format!("http://{upstream}")).await;
-    let target = target(
-        &proxy.url("/live.mp3"),
-        Some(second.url("/live.mp3")),
-        Some((below.url("/live.mp3"), upstream)),
-    );
-    let target = Target {
-        admin: None,
-        ..target
-    };
-    is_in_the_table("the proxy as origin", &judge(target).await);
+    let report = judge_proxies(&["--source-password", "hackme"]).await;
+    is_in_the_table("the proxy as origin", &report);
 }

@@ -91,13 +91,6 @@ pub(crate) async fn resumed(
                 return None;
             }
             let place = places[0].clone();
-            let place = match house.config.is("byte-n-is-one-further") {
-                true => Place {
-                    at: place.at + 1,
-                    ..place
-                },
-                false => place,
-            };
             let run = state.timeline.run(place.run)?;
             let rate = run.rate().unwrap_or(16_000);
             if place.at < run.first || place.at > run.next() + 30 * rate {

@@ -26,6 +26,9 @@ pub(crate) struct Body {
     /// Whether the request named a largest lag: for the bug that applies it on the way.
     lags: bool,
     begun: bool,
+    /// For the bugs that put octets into a body, and change them.
+    adds: bool,
+    damages: bool,
     anchored: bool,
     /// Octets of body that may still be sent.
     left: Option<u64>,
@@ -69,6 +72,8 @@ impl Body {
             aware: ask.aware,
             lags: ask.max_lag.is_some(),
             begun: false,
+            adds: false,
+            damages: false,
             anchored: answer.anchored,
             left: None,
             icy: fresh.or(going_on),
@@ -93,6 +98,10 @@ impl Body {
         client: &mut Client,
         seat: Option<&Seat>,
     ) -> io::Result<()> {
+        let mpeg = mount.lock().timeline.content_type == "audio/mpeg";
+        self.adds = mpeg && house.config.is("more-for-the-unaware");
+        let relayed = house.config.upstream.is_some() && !mount.path.contains("above");
+        self.damages = relayed && house.config.is("another-byte-at-relays");
         let mut changes = mount.watch();
         let mut cuts = mount.watch_cuts();
         let ended = seat.map(|seat| seat.ended.clone());
@@ -143,7 +152,7 @@ impl Body {
         if self.at < run.first {
             return Step::End;
         }
-        let behind = run.next().saturating_sub(self.at) > 70_000;
+        let behind = run.next().saturating_sub(self.at) > 20_000;
         if is("max-lag-on-the-way") && self.lags && self.begun && behind {
             self.at = run.next();
         }
@@ -188,26 +197,21 @@ impl Body {
         }
         let skip = usize::try_from(self.at - run.first).unwrap_or(usize::MAX);
         let mut out: Vec<u8> = run.bytes.range(skip..).take(count).copied().collect();
-        if house.config.is("another-byte-at-relays") && house.config.upstream.is_some() {
+        if self.damages {
             // One byte in 10,000.
-            for (index, byte) in out
+            let at = self.at;
+            let chosen = out
                 .iter_mut()
                 .enumerate()
-                .filter(|(index, _)| (self.at + *index as u64) % 10_000 == 77)
-            {
-                *byte ^= u8::try_from(index % 2).unwrap_or(0) | 1;
-            }
+                .filter(|(index, _)| (at + *index as u64) % 10_000 == 77);
+            chosen.for_each(|(_, byte)| *byte ^= 1);
         }
         self.at += count as u64;
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(count as u64);
         }
-        if house.config.is("more-for-the-unaware")
-            && !self.aware
-            && self.icy.is_none()
-            && !self.anchored
-            && self.at.is_multiple_of(3)
-        {
+        let plain = !self.aware && self.icy.is_none() && !self.anchored;
+        if self.adds && plain && self.at.is_multiple_of(3) {
             out.push(0);
         }
         out

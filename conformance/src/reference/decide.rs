@@ -30,6 +30,7 @@ impl Timeline {
     pub(crate) fn decide(&self, ask: &Ask, feed: bool) -> Decision {
         match &ask.from {
             From::Live => self.live(feed),
+            From::Oldest if self.is("feeds-from-live") => self.live(feed),
             From::Oldest => self.oldest(feed),
             From::Shift(seconds) => self.shift(*seconds),
             From::At(epoch, offset) => self.at(epoch, *offset, ask, feed),
@@ -42,7 +43,7 @@ impl Timeline {
         if self.is("no-prelude") && self.content_type == "application/ogg" {
             prelude.clear();
         }
-        if self.is("half-a-prelude") {
+        if self.is("half-a-prelude") && self.content_type == "application/ogg" {
             prelude.truncate(47);
         }
         if self.is("webm-without-tracks") && self.content_type == "audio/webm" {
@@ -100,9 +101,6 @@ impl Timeline {
 
     fn oldest(&self, feed: bool) -> Decision {
         match self.runs.iter().find(|run| !run.bytes.is_empty()) {
-            Some(run) if self.is("feeds-from-live") => {
-                self.late(run, run.next().saturating_sub(BURST), feed)
-            }
             Some(run) => self.late(run, run.first, feed),
             None => Decision::Hold(503),
         }
@@ -156,7 +154,8 @@ impl Timeline {
         loop {
             let run = &self.runs[index];
             let next = run.next();
-            if self.is("compares-epochs") && run.then != Then::Running && !spliced {
+            let held = offset < next && run.then != Then::Running && !spliced;
+            if self.is("compares-epochs") && held {
                 // As if the position was one of the epoch at the edge.
                 let edge = self.runs.back().map_or(0, Run::next);
                 if offset > edge {
@@ -170,6 +169,10 @@ impl Timeline {
                 };
             }
             let waits = run.then == Then::Unknown && offset == next && !feed;
+            let edge = run.then == Then::Running && offset == next && !feed;
+            if edge && self.is("edge-is-412") {
+                return Decision::Refuse(412);
+            }
             if waits && self.is("ended-is-412") {
                 return Decision::Refuse(412);
             }
@@ -207,8 +210,10 @@ impl Timeline {
                         return Decision::Hold(503);
                     };
                     offset = match self.bug {
-                        Some("splices-to-the-start") => then.begins,
-                        Some("splices-one-further") => entry + offset - next + 1,
+                        Some("splices-to-the-start") => then.begins + offset - next,
+                        Some("splices-one-further") => {
+                            entry + offset - next + u64::from(offset > next)
+                        }
                         _ => entry + offset - next,
                     };
                     spliced = true;
@@ -259,17 +264,10 @@ impl Timeline {
         if !spliced && !self.is("prelude-on-resume") {
             start.prelude.clear();
         }
-        start.spliced = spliced && !self.is("no-spliced");
-        if self.is("resumes-at-frames") && !spliced && self.content_type == "audio/mpeg" {
-            start.at = run
-                .scan
-                .syncs
-                .iter()
-                .rev()
-                .copied()
-                .find(|sync| *sync <= at)
-                .unwrap_or(at);
+        if spliced {
+            start.prelude = run.scan.prelude(at).to_vec();
         }
+        start.spliced = spliced && !self.is("no-spliced");
         Decision::Start(start)
     }
 
@@ -311,7 +309,9 @@ impl Timeline {
         let mut miss = ask.miss;
         match self.bug {
             Some("absent-miss-is-live") if !ask.said => miss = Miss::Live,
-            Some("miss-live-is-oldest") if miss == Miss::Live => miss = Miss::Oldest,
+            Some("miss-live-is-oldest") if miss == Miss::Live && ask.max_lag.is_none() => {
+                miss = Miss::Oldest
+            }
             Some("miss-fail-is-503") if miss == Miss::Fail => return Decision::Refuse(503),
             _ => {}
         }
@@ -359,7 +359,9 @@ impl Timeline {
                 continue;
             }
             let found = match self.bug {
-                Some("oldest-skips-one") => run.sync(found + 5000).unwrap_or(found),
+                Some("oldest-skips-one") if from.is_none() => {
+                    run.sync(found + 5000).unwrap_or(found)
+                }
                 _ => found,
             };
             return Decision::Start(self.start(run, found, feed));

@@ -89,7 +89,9 @@ pub(crate) fn read(house: &House, head: &RequestHead) -> Player {
         Some(_) if named("curl/") => (Carrier::Named, false, false),
         _ if token(head).is_some() => (Carrier::Url, false, false),
         Some((first, _)) if first > 0 => (Carrier::Named, false, false),
-        _ if house.config.is("ranges-for-everybody") => (Carrier::Named, false, false),
+        _ if house.config.is("ranges-for-everybody") && head.query.is_none() => {
+            (Carrier::Named, false, false)
+        }
         _ => return Player::Stock,
     };
     let carrier = if house.config.is("cookies-for-all") {

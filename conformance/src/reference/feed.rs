@@ -241,18 +241,13 @@ impl Feed {
             preluded = at + 1;
         }
         self.preluded = preluded;
-        let shift = if house.config.is("relays-move-titles") && house.config.upstream.is_some() {
-            10
-        } else {
-            0
-        };
         let due = run
             .titles
             .iter()
             .filter(|(at, _)| *at >= self.said && *at + late <= self.at);
         let mut said = self.said;
         for (at, text) in due {
-            out.extend_from_slice(&Frame::Title(*at + shift, text.clone()).octets());
+            out.extend_from_slice(&Frame::Title(*at, text.clone()).octets());
             said = at + 1;
         }
         self.said = said;

@@ -120,9 +120,14 @@ impl Mount {
         self.change(|state| state.timeline.title(None, text));
     }
 
-    /// The epoch ends here, and another begins.
-    pub fn splice(&self, declared: bool) {
-        self.change(|state| state.timeline.begin(names::random(), 0, declared, None));
+    /// The epoch ends here, and another begins; which it was, and where it ended.
+    pub fn splice(&self, declared: bool) -> Option<(String, u64)> {
+        self.change(|state| {
+            let run = state.timeline.runs.back();
+            let end = run.map(|run| (names::encode(&run.epoch), run.next()));
+            state.timeline.begin(names::random(), 0, declared, None);
+            end
+        })
     }
 
     /// So many bytes are missing here, and the epoch goes on after them.

@@ -30,11 +30,6 @@ pub(crate) async fn source(
         .await;
     }
     let content_type = head.field("Content-Type").unwrap_or("audio/mpeg");
-    let content_type = if house.config.is("always-mpeg") {
-        "audio/mpeg"
-    } else {
-        content_type
-    };
     let mount = house.open(&head.path, content_type);
     let fields = if house.config.is("no-names") {
         Vec::new()
@@ -59,8 +54,7 @@ pub(crate) async fn source(
         .await;
     }
     let status = match head.field("Expect") {
-        Some(_) if !house.config.is("no-continue") => "HTTP/1.1 100 Continue\r\n\r\n",
-        Some(_) => "",
+        Some(_) => "HTTP/1.1 100 Continue\r\n\r\n",
         None => "HTTP/1.0 200 OK\r\n\r\n",
     };
     client.stream.write_all(status.as_bytes()).await?;
@@ -70,9 +64,6 @@ pub(crate) async fn source(
         mount.change(|state| state.fed = false);
     } else {
         mount.end();
-    }
-    if house.config.is("cuts-at-the-end-of-a-source") {
-        mount.cut();
     }
     ended
 }

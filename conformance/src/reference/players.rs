@@ -12,7 +12,7 @@ use super::families::{Carrier, Player, anchors, latest};
 use super::head::{Refused, RequestHead};
 use super::listener::{self, Answer, METAINT};
 use super::mount::Mount;
-use super::place::Anchor;
+use super::place::{Anchor, Place};
 use super::scan;
 use super::serve::{Client, House, finish, reason, refuse, say};
 
@@ -120,7 +120,7 @@ pub(crate) async fn answer(
                 }
             },
         };
-        if carrier == Carrier::Url && url.is_none() && !is("no-redirect") {
+        if carrier == Carrier::Url && url.is_none() {
             return redirect(house, head, client, &anchor).await;
         }
         answer.fields = sends(&anchor);
@@ -139,7 +139,15 @@ pub(crate) async fn answer(
         };
         match found {
             Some((found, at)) => {
-                (anchor, place) = (found, at);
+                let further =
+                    is("byte-n-is-one-further") && carrier == Carrier::Cookie && at.icy.is_none();
+                (anchor, place) = (
+                    found,
+                    Place {
+                        at: at.at + u64::from(further),
+                        ..at
+                    },
+                );
                 if let Some((until, named)) = place.icy {
                     if place.owed.is_empty() && !counts_on && !is("keeps-the-phase") {
                         answer.metaint = Some(METAINT);

@@ -145,11 +145,11 @@ impl Reader<'_> {
             }
             Frame::Title(at, text) => {
                 event(self, 1, at)?;
-                let own = if is("relays-place-titles") {
-                    None
+                let own = Some(if is("relays-place-titles") {
+                    at + 7
                 } else {
-                    Some(at)
-                };
+                    at
+                });
                 self.mount.change(|state| state.timeline.title(own, &text));
             }
             Frame::Time(at, ms) => {
@@ -166,7 +166,7 @@ impl Reader<'_> {
                 });
             }
             Frame::Keepalive(at) => {
-                if at != next {
+                if at != next && !is("takes-data-anywhere") {
                     return wrong("KEEPALIVE at another byte");
                 }
             }
@@ -179,7 +179,7 @@ impl Reader<'_> {
                 if at != next {
                     return wrong("SPLICE at another byte");
                 }
-                self.splice = Some((declared || is("declares-everything"), epoch, target));
+                self.splice = Some((declared, epoch, target));
             }
             Frame::Format { .. } | Frame::Unknown(..) => {}
         }
@@ -231,10 +231,21 @@ impl Reader<'_> {
             match (goes_on, splice) {
                 (true, _) => {}
                 (false, Some((declared, _, target))) => {
+                    let gap = state
+                        .timeline
+                        .runs
+                        .back()
+                        .is_some_and(|run| run.epoch == own);
+                    let declared = declared || is("declares-everything") && !gap;
                     state.timeline.begin(own, at, declared, Some(target))
                 }
                 (false, None) => {
-                    let declared = self.spliced || is("declares-everything");
+                    let gap = state
+                        .timeline
+                        .runs
+                        .back()
+                        .is_some_and(|run| run.epoch == own);
+                    let declared = self.spliced || is("declares-everything") && !gap;
                     state.timeline.begin(own, at, declared, None);
                 }
             }

@@ -19,7 +19,7 @@ use super::{Config, listener, names, origin, pull, tunnel};
 /// A head has to come within this time (R-HTTP-7).
 const HEAD: Duration = Duration::from_secs(10);
 /// What the kernel may hold for a listener: so little that a slow one is seen to be slow.
-const SEND: usize = 32 * 1024;
+const SEND: usize = 16 * 1024;
 /// Heads that are remembered for the suite.
 const SEEN: usize = 4096;
 

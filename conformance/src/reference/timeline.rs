@@ -1,6 +1,7 @@
 //! What the server knows of a mount: its runs in order. No clock, no sockets.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::names;
 use super::scan::Scan;
@@ -12,6 +13,9 @@ pub(crate) const BURST: u64 = 65_536;
 const REMEMBERED: usize = 64;
 /// A title's text is no longer (R-ICY-9).
 const LONGEST_TITLE: usize = 4032;
+
+/// Epochs, for the bug that counts them.
+static MINTED: AtomicU64 = AtomicU64::new(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +158,7 @@ impl Timeline {
         let mut epoch = names::random();
         if self.is("epochs-by-counter") {
             epoch = [0; 16];
-            epoch[15] = u8::try_from(self.count % 256).unwrap_or(0);
+            epoch[8..].copy_from_slice(&MINTED.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         }
         let mpeg = self.content_type == "audio/mpeg";
         let begins = if self.is("offsets-from-1000") && mpeg {
@@ -212,7 +216,7 @@ impl Timeline {
         } else {
             text[..text.len().min(LONGEST_TITLE)].to_vec()
         };
-        if pads {
+        if pads && !relayed {
             text.resize(text.len().next_multiple_of(16), b' ');
         }
         if run.titles.last().is_some_and(|(_, last)| *last == text) && !again {

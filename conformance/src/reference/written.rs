@@ -59,7 +59,11 @@ pub(crate) fn write_head(
             "close"
         },
     );
-    field("Content-Type", &state.timeline.content_type);
+    let always = is("always-mpeg").then_some("audio/mpeg");
+    field(
+        "Content-Type",
+        always.unwrap_or(&state.timeline.content_type),
+    );
     if !is("may-be-stored") {
         field("Cache-Control", "no-cache, no-store");
     }
@@ -93,11 +97,9 @@ pub(crate) fn write_head(
         answer.owed.len()
     };
     let mut at = start.at;
-    if is("joins-one-off")
-        && ask.aware
-        && ask.from == super::ask::From::Live
-        && answer.metaint.is_none()
-    {
+    // At the mount of the target alone: others are joined to judge something else.
+    let join = ask.aware && ask.from == super::ask::From::Live && answer.metaint.is_none();
+    if is("joins-one-off") && join && !mount.path.contains('-') {
         at += 1;
     }
     if is("counts-icy") && ask.aware && answer.metaint.is_some() {
@@ -117,11 +119,11 @@ pub(crate) fn write_head(
         field("Stream-Offset", &place);
     }
     if let Some(window) =
-        window(house, &state).filter(|_| !is("no-window-for-the-unaware") || ask.aware)
+        window(house, &state).filter(|_| ask.aware || !is("no-window-for-the-unaware"))
     {
         field("Stream-Window", &window);
     }
-    if is("icy-offset") {
+    if is("icy-offset") && !answer.anchored {
         field("icy-offset", &place);
     }
     if is("names-upstream") && house.config.upstream.is_some() {

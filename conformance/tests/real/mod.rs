@@ -147,8 +147,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    async fn start(more: &[&str]) -> Self {
-        let addr = free();
+    /// One with arguments of its own, at an address.
+    async fn start(addr: SocketAddr, more: &[&str]) -> Self {
         let mut args = texts(["--"]);
         args.push(binary().display().to_string());
         args.extend(texts([
@@ -171,12 +171,16 @@ impl Proxy {
 
     /// One in front of a server.
     pub(crate) async fn before(upstream: &str) -> Self {
-        Self::start(&["--upstream", upstream]).await
+        Self::start(free(), &["--upstream", upstream]).await
     }
 
-    /// One that takes sources.
-    pub(crate) async fn origin() -> Self {
-        Self::start(&["--source-password", "hackme"]).await
+    /// One with a relay of it, which it tells its listeners of. `first` says what the first is.
+    pub(crate) async fn two(first: &[&str]) -> (Self, Self) {
+        let second = free();
+        let link = format!("http://{second}");
+        let first = Self::start(free(), &[first, &["--relay", &link]].concat()).await;
+        let second = Self::start(second, &["--upstream", &first.url("")]).await;
+        (first, second)
     }
 
     /// `http://HOST:PORT` and a path.

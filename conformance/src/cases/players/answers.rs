@@ -68,7 +68,7 @@ async fn held(s: Session) -> Verdict {
         answer.read(30_000).await.is_ok() && began.elapsed() < waited + Duration::from_millis(600);
     let observed = format!("an answer after {} ms", waited.as_millis());
     expect(
-        waited >= Duration::from_millis(400) && at_once,
+        waited >= Duration::from_millis(200) && at_once,
         "an answer once there is a second of audio",
         observed,
     )
@@ -155,6 +155,14 @@ async fn phase(s: Session) -> Verdict {
         return Err(Stop::Skip("no ICY metadata here".to_owned()));
     }
     let body = first.read(metaint + 5_000).await?;
+    if fed.content().find(&body[..metaint]).is_none()
+        || fed
+            .content()
+            .find(&crate::icy::split(&body, metaint).audio)
+            .is_none()
+    {
+        return Err(Stop::blocked("R-ICY-1", "the first block stands elsewhere"));
+    }
     let length = usize::from(body[metaint]) * 16;
     if length == 0 {
         return Err(Stop::Skip("the title has not got here".to_owned()));
@@ -211,10 +219,18 @@ async fn spliced(s: &Session, request: Request) -> Result<(Vec<u8>, End, Above),
         ));
     }
     let mut heard = answer.read(20_000).await?;
-    above.mount.splice(false);
-    above.change();
+    let spliced = above.splice(false)?;
     let (rest, end) = answer.read_for(Duration::from_secs(5), 4_000_000).await;
     heard.extend(rest);
+    let resumed = above
+        .ask(|mount| Request::get(mount).resume(spliced.ask()))
+        .await?;
+    if resumed.place()?.spliced {
+        return Err(Stop::blocked(
+            "R-SPLICE-1",
+            "the server below calls it declared",
+        ));
+    }
     Ok((heard, end, above))
 }
 

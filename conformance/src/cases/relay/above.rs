@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::case::Stop;
 use crate::connection::Answer;
 use crate::content::{Content, Format};
+use crate::field::Position;
 use crate::frame::MEDIA_TYPE;
 use crate::http::Request;
 use crate::reference::{Mount, RequestHead};
@@ -110,6 +111,17 @@ impl Above {
         self.next.store(0, Ordering::Release);
         let (mount, next) = (Arc::clone(&self.mount), Arc::clone(&self.next));
         self.pusher = tokio::spawn(push(mount, self.content, next, Arc::clone(&self.paused)));
+    }
+
+    /// Ends the epoch, and begins another with another stream; where it ended.
+    pub(crate) fn splice(&mut self, declared: bool) -> Result<Position, Stop> {
+        self.pusher.abort();
+        let (epoch, edge) = self
+            .mount
+            .splice(declared)
+            .ok_or_else(|| Stop::Error("nothing was pushed".to_owned()))?;
+        self.change();
+        Ok(Position::new(&epoch, edge))
     }
 
     /// Asks the server below for the mount, until it has it.

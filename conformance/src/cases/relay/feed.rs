@@ -75,12 +75,7 @@ impl Feed {
                     return Ok(Some(frame));
                 }
                 Ok(None) => {}
-                Err(wrong) => {
-                    return Err(Stop::fail(
-                        "frames, as the grammar says (R-FEED-2)",
-                        wrong.0,
-                    ));
-                }
+                Err(wrong) => return Err(Stop::blocked("R-FEED-2", wrong.0)),
             }
             let left = end.saturating_duration_since(Instant::now());
             let (octets, ended) = self

@@ -73,7 +73,7 @@ async fn left_behind(s: Session) -> Verdict {
     let fed = s.own(Format::Mpeg).await?;
     s.join_at(&fed.mount).await?;
     let authority = s.target().url.authority.clone();
-    let connection = s.connect_to(&authority, Some(4096)).await?;
+    let connection = s.connect_to(&authority, Some(16 * 1024)).await?;
     let answer = connection
         .ask(&request(&fed.mount, Some("live".to_owned())))
         .await?;
@@ -95,7 +95,7 @@ async fn left_behind(s: Session) -> Verdict {
         ));
     }
     loop {
-        match feed.next(Duration::from_secs(3)).await {
+        match feed.next(Duration::from_secs(8)).await {
             Ok(Some(Frame::Data(at, data))) => {
                 expect(
                     at == next,

@@ -39,7 +39,11 @@ async fn later_block(s: Session) -> Verdict {
             .title(format!("StreamTitle='{title}';").as_bytes());
     }
     body.extend(answer.read(4 * metaint + 1_000).await?);
-    let blocks = icy::split(&body, metaint).blocks;
+    let pieces = icy::split(&body, metaint);
+    if above.content().find(&pieces.audio).is_none() {
+        return Err(Stop::blocked("R-ICY-1", "the blocks stand elsewhere"));
+    }
+    let blocks = pieces.blocks;
     let named = blocks.iter().map(|(_, text)| {
         icy::titles(text)
             .into_iter()

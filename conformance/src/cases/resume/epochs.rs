@@ -113,10 +113,14 @@ pub(super) async fn replace(
     fed.source.jump(jump).await?;
     let (mut heard, end) = answer.read_for(s.target().answer, 2_000_000).await;
     if end == crate::connection::End::Open {
-        return Err(Stop::blocked(
-            "R-SPLICE-3",
-            "an aware client's answer does not end with its epoch",
-        ));
+        let now = s.join_at(&fed.mount).await?.window()?;
+        return Err(match now.epoch == place.at.epoch {
+            true => Stop::blocked("R-EPOCH-1", "another source continues the epoch"),
+            false => Stop::blocked(
+                "R-SPLICE-3",
+                "an aware client's answer does not end with its epoch",
+            ),
+        });
     }
     heard.drain(..place.prelude.min(heard.len()));
     let old = place.at.plus(heard.len());

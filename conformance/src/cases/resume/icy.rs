@@ -300,7 +300,7 @@ async fn once(s: Session) -> Verdict {
     let before = s.join_at(&fed.mount).await?.window()?.next;
     s.title(&fed.mount, title).await?;
     // A block's interval later it would be there.
-    s.window_when(&fed.mount, "go on", |window| window.next > before + 40_000)
+    s.window_when(&fed.mount, "go on", |window| window.next > before + 75_000)
         .await?;
     let seen = first_named(&s, &fed).await?;
     let count = seen.iter().filter(|(name, _)| name == title).count();

@@ -140,6 +140,8 @@ pub(super) fn nobodys() -> Position {
 
 async fn unknown(s: Session) -> Verdict {
     let mount = s.mount().await?;
+    // So much that the oldest byte is not where a join starts.
+    s.holding(&mount, 140_000).await?;
     for miss in ["oldest", "live"] {
         let ask = format!("{};miss={miss}", nobodys().ask());
         let answer = s.ask(Request::get(&mount).resume(ask)).await?;

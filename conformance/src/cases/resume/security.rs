@@ -52,6 +52,7 @@ async fn admitted_anew(s: Session) -> Verdict {
     answer.read(place.prelude + 4_000).await?;
     let session = place
         .session
+        .filter(|session| crate::reference::names::is_name(session))
         .map(|session| format!(";session=\"{session}\""))
         .unwrap_or_default();
     let again = format!("{}{session}", place.at.plus(2_000).ask());
@@ -95,6 +96,9 @@ async fn bounded_holds(s: Session) -> Verdict {
         }
     };
     while asked.join_next().await.is_some() {}
+    if status == 412 {
+        return Err(Stop::blocked("R-AHEAD-1", "nothing is held"));
+    }
     expect(status == 503, "503 beyond the bound", status.to_string())
 }
 

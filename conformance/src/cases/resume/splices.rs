@@ -60,7 +60,12 @@ async fn target(s: Session) -> Verdict {
         .resume(&fed.mount, &old)
         .await?
         .only_if(200, "R-SPLICE-4")?;
-    let place = answer.place()?;
+    let (place, window) = (answer.place()?, answer.window()?);
+    if window.epoch != place.at.epoch || window.first > place.at.offset {
+        return Err(Stop::Skip(
+            "the new epoch's first bytes have gone already".to_owned(),
+        ));
+    }
     if place.at.epoch == old.epoch {
         return Err(Stop::blocked(
             "R-SPLICE-4",
@@ -77,7 +82,7 @@ async fn target(s: Session) -> Verdict {
         index % 960
     );
     expect(
-        index % 960 == 0 && place.at.offset < 960,
+        index % 960 == 0 && place.at.offset - window.first < 960,
         "the first frame of the new epoch",
         observed,
     )
