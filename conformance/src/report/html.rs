@@ -86,6 +86,13 @@ struct Sides<'a> {
     groups: Vec<Pairs<'a>>,
 }
 
+impl Page<'_> {
+    fn any_open(&self) -> bool {
+        let mut cases = self.groups.iter().flat_map(|group| &group.cases);
+        cases.any(|shown| shown.open)
+    }
+}
+
 /// A word as it is shown, and its colour.
 #[derive(Clone, Copy)]
 struct Mark {
@@ -189,6 +196,9 @@ mod tests {
             assert!(text.contains(&case.id), "{}", case.id);
         }
         assert!(text.contains("Resume-Offset: 12"), "{text}");
+        // Whoever reads it finds what has failed at the top, and nothing else there.
+        assert!(text.contains(r##"href="#resume/fails""##), "{text}");
+        assert!(!text.contains(r##"href="#resume/passes""##), "{text}");
     }
 
     #[test]
