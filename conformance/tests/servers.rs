@@ -1,0 +1,152 @@
+//! Real servers. What they pass makes `docs/compatibility.md`.
+#![expect(clippy::unwrap_used, reason = "a test's own code may stop the test")]
+
+mod common;
+mod real;
+
+use std::path::Path;
+use std::time::Duration;
+
+use icecast_ext_conformance::case::Outcome;
+use icecast_ext_conformance::cases;
+use icecast_ext_conformance::known::Known;
+use icecast_ext_conformance::profile::Profile;
+use icecast_ext_conformance::report::Report;
+use icecast_ext_conformance::runner::{self, Options};
+use icecast_ext_conformance::target::{Target, Url};
+use real::{Icecast, Proxy};
+use tokio::sync::Mutex;
+
+/// One house at a time: deadlines are not for a crowd.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+const TABLE: &str = include_str!("../../docs/compatibility.md");
+
+fn target(url: &str) -> Target {
+    Target {
+        source: Some("source:hackme".to_owned()),
+        patience: Duration::from_secs(25),
+        ..Target::new(url).unwrap()
+    }
+}
+
+async fn judge(target: Target) -> Report {
+    runner::run(target, &cases::all(), &Options::default()).await
+}
+
+/// What the table says of a profile. A failure that is known is one all the same.
+fn cell(report: &Report, profile: Profile) -> String {
+    if !report
+        .profiles
+        .iter()
+        .any(|one| one.profile == profile && one.applies)
+    {
+        return "not offered".to_owned();
+    }
+    let ids = |must: bool| -> Vec<&str> {
+        let all = report
+            .cases
+            .iter()
+            .filter(|case| case.profile == profile && case.outcome == Outcome::Fail);
+        all.filter(|case| (case.level == "MUST") == must)
+            .map(|case| &case.requirement[..])
+            .collect()
+    };
+    match (&ids(true)[..], &ids(false)[..]) {
+        ([], []) => "passes".to_owned(),
+        ([], should) => format!("passes; not {}", should.join(", ")),
+        (must, should) => format!("not {}", [must, should].concat().join(", ")),
+    }
+}
+
+/// The row of a server is what it has done, and it passes what it offers.
+fn is_in_the_table(name: &str, report: &Report) {
+    assert_eq!(report.error, None);
+    let profiles = [
+        Profile::Icecast,
+        Profile::Resume,
+        Profile::Relay,
+        Profile::Players,
+    ];
+    let cells: Vec<_> = profiles
+        .iter()
+        .map(|profile| cell(report, *profile))
+        .collect();
+    let row = format!("| {name} | {} |", cells.join(" | "));
+    let details = [Outcome::Fail, Outcome::Error, Outcome::Skip]
+        .map(|outcome| common::those(report, outcome));
+    assert!(
+        TABLE.contains(&row),
+        "docs/compatibility.md has to say\n{row}\n{details:#?}"
+    );
+    assert!(report.is_good(false), "{details:#?}");
+}
+
+#[tokio::test]
+async fn the_reference_server() {
+    let _alone = ALONE.lock().await;
+    let house = common::House::start(None).await;
+    let report = runner::run(house.target(), &cases::all(), &Options::default()).await;
+    is_in_the_table("the suite's reference server", &report);
+}
+
+#[tokio::test]
+async fn stock_icecast() {
+    let _alone = ALONE.lock().await;
+    let icecast = Icecast::start(false).await;
+    let report = judge(target(&icecast.url("/live.mp3"))).await;
+    is_in_the_table("Icecast 2.4.4", &report);
+    let resume = report
+        .profiles
+        .iter()
+        .find(|one| one.profile == Profile::Resume)
+        .unwrap();
+    assert!(
+        resume.why.contains("knows nothing of the extension"),
+        "{}",
+        resume.why
+    );
+}
+
+#[tokio::test]
+async fn the_module_in_icecast() {
+    let _alone = ALONE.lock().await;
+    let icecast = Icecast::start(true).await;
+    let mut report = judge(target(&icecast.url("/live.mp3"))).await;
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/module.toml");
+    assert_eq!(
+        Known::read(&known).unwrap().apply(&mut report, |_| true),
+        [""; 0]
+    );
+    is_in_the_table("Icecast 2.4.4 with the module", &report);
+}
+
+/// The proxy, a relay of it, and a relay of the suite, with all that can be tried on them.
+async fn judge_proxies(first: &[&str]) -> Report {
+    let upstream = common::free();
+    let (first, second) = Proxy::two(first).await;
+    let below = Proxy::before(&format!("http://{upstream}")).await;
+    let below = (below.url("/live.mp3"), upstream, below);
+    let target = Target {
+        second: Some(Url::parse(&second.url("/live.mp3")).unwrap()),
+        below: Some(Url::parse(&below.0).unwrap()),
+        upstream: Some(below.1),
+        ..target(&first.url("/live.mp3"))
+    };
+    judge(target).await
+}
+
+#[tokio::test]
+async fn the_proxy_in_front_of_icecast() {
+    let _alone = ALONE.lock().await;
+    let icecast = Icecast::start(false).await;
+    let report = judge_proxies(&["--upstream", &icecast.url("")]).await;
+    is_in_the_table("the proxy in front of Icecast 2.4.4", &report);
+}
+
+#[tokio::test]
+async fn the_proxy_as_origin() {
+    let _alone = ALONE.lock().await;
+    let report = judge_proxies(&["--source-password", "hackme"]).await;
+    is_in_the_table("the proxy as origin", &report);
+}
