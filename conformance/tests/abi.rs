@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says where it fails")]
 
+mod embed;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -106,10 +108,8 @@ async fn what_is_not_there_is_not_called() {
 }
 
 #[tokio::test]
-#[ignore = "needs the C library: ICECAST_EXT_EMBED names its prefix"]
 async fn the_c_library_passes_every_case() {
-    let prefix = std::env::var_os("ICECAST_EXT_EMBED").expect("ICECAST_EXT_EMBED names a prefix");
-    let report = judge(&Path::new(&prefix).join("lib/libicecast_ext.so")).await;
+    let report = judge(&embed::prefix().join("lib/libicecast_ext.so")).await;
     let rest: Vec<_> = report
         .cases
         .iter()

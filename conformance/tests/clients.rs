@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says where it fails")]
 
+mod embed;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -142,14 +144,6 @@ async fn the_listen_command_passes_every_case() {
     assert_eq!(not_passed(&report), [""; 0]);
 }
 
-/// Where the C library is, and where its examples are.
-fn embed() -> (PathBuf, PathBuf) {
-    let prefix = std::env::var_os("ICECAST_EXT_EMBED").expect("ICECAST_EXT_EMBED names a prefix");
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ffi/embed/examples");
-    let examples = std::env::var_os("ICECAST_EXT_EXAMPLES").map_or(here, PathBuf::from);
-    (prefix.into(), examples)
-}
-
 /// Whatever was skipped was skipped for the want of TLS.
 fn assert_good_but_for_tls(report: &Report) {
     let other: Vec<_> = report
@@ -162,35 +156,17 @@ fn assert_good_but_for_tls(report: &Report) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the C library: ICECAST_EXT_EMBED names its prefix, ICECAST_EXT_EXAMPLES its examples if they are elsewhere"]
 async fn the_c_example_passes_what_it_can() {
-    let (prefix, examples) = embed();
     let work = tempfile::tempdir().unwrap();
-    let program = work.path().join("listen");
-    let library = prefix.join("lib");
-    let built = Command::new("cc")
-        .arg("-O2")
-        .arg("-o")
-        .arg(&program)
-        .arg(examples.join("listen.c"))
-        .arg("-I")
-        .arg(prefix.join("include"))
-        .arg("-L")
-        .arg(&library)
-        .arg("-licecast_ext")
-        .arg(format!("-Wl,-rpath,{}", library.display()))
-        .status();
-    assert!(built.unwrap().success());
+    let program = embed::compile("listen", work.path());
     let command = [program.to_str().unwrap(), "{url}", "{url2}"];
     assert_good_but_for_tls(&judge(&command, &client::cases()).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the C library: ICECAST_EXT_EMBED names its prefix, ICECAST_EXT_EXAMPLES its examples if they are elsewhere"]
 async fn the_python_example_passes_every_case() {
-    let (prefix, examples) = embed();
-    let library = format!("LD_LIBRARY_PATH={}", prefix.join("lib").display());
-    let script = examples.join("listen.py");
+    let library = format!("LD_LIBRARY_PATH={}", embed::prefix().join("lib").display());
+    let script = embed::folder().join("examples/listen.py");
     let script = script.to_str().unwrap();
     let command = ["env", &library, "python3", script, "{url}", "{url2}"];
     let report = judge(&command, &client::cases()).await;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's own code may stop the test")]
 
 mod common;
+mod embed;
 mod real;
 
 use std::path::Path;
@@ -14,7 +15,7 @@ use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::report::Report;
 use icecast_ext_conformance::runner::{self, Options};
 use icecast_ext_conformance::target::{Target, Url};
-use real::{Icecast, Proxy};
+use real::{Example, Icecast, Proxy};
 use tokio::sync::Mutex;
 
 /// One house at a time: deadlines are not for a crowd.
@@ -149,4 +150,13 @@ async fn the_proxy_as_origin() {
     let _alone = ALONE.lock().await;
     let report = judge_proxies(&["--source-password", "hackme"]).await;
     is_in_the_table("the proxy as origin", &report);
+}
+
+#[tokio::test]
+async fn the_example_server_in_c() {
+    let _alone = ALONE.lock().await;
+    let work = tempfile::tempdir().unwrap();
+    let server = Example::start(&embed::compile("server", work.path())).await;
+    let report = judge(target(&server.url("/live.mp3"))).await;
+    is_in_the_table("the example server in C", &report);
 }

@@ -188,3 +188,29 @@ impl Proxy {
         format!("http://{}{path}", self.addr)
     }
 }
+
+/// The C library's example of a server.
+pub(crate) struct Example {
+    addr: SocketAddr,
+    _process: Process,
+}
+
+impl Example {
+    /// With a window of 8 s.
+    pub(crate) async fn start(program: &std::path::Path) -> Self {
+        let addr = common::free();
+        let program = program.display().to_string();
+        let port = addr.port().to_string();
+        let process = Process::start(&texts([&program, &port, "hackme", "8000"]));
+        listens(addr).await;
+        Self {
+            addr,
+            _process: process,
+        }
+    }
+
+    /// A URL of it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+}

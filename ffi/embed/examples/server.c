@@ -1,7 +1,7 @@
-/* A live server of one mount: takes a source, serves listeners, and lets them resume.
+/* A live server: takes sources, serves listeners, and lets them resume.
  *
  *     cc -O2 -o server server.c $(pkg-config --cflags --libs icecast_ext)
- *     ./server 8000 /live.mp3 hackme
+ *     ./server 8000 hackme
  *     ffmpeg -re -i music.flac -f mp3 -content_type audio/mpeg icecast://source:hackme@localhost:8000/live.mp3
  */
 #define _GNU_SOURCE
@@ -18,11 +18,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 1000, HEAD = 8192, TICK = 250, PATIENCE = 15000 };
+enum { CONNECTIONS = 1000, MOUNTS = 64, HEAD = 8192, TICK = 250, PATIENCE = 15000 };
+
+struct station {
+    char path[512];
+    struct icecast_ext_mount *mount; /* NULL: free */
+    int has_source;
+};
 
 struct connection {
     int fd; /* -1: free */
-    int source, full;
+    int full;
+    struct station *source; /* what it feeds */
     uint64_t since; /* when it last did something */
     size_t length;
     struct icecast_ext_listener *listener;
@@ -31,9 +38,9 @@ struct connection {
 };
 
 static struct connection all[CONNECTIONS];
-static struct icecast_ext_mount *mount;
-static const char *path, *password;
-static int has_source;
+static struct station stations[MOUNTS];
+static const char *password;
+static uint32_t window;
 static volatile sig_atomic_t stop;
 
 static void stopped(int signal)
@@ -63,8 +70,8 @@ static void drop(struct connection *c, int reset)
     if (reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     if (c->source) {
-        check(icecast_ext_mount_gone(mount, now()));
-        has_source = 0;
+        check(icecast_ext_mount_gone(c->source->mount, now()));
+        c->source->has_source = 0;
     }
     check(icecast_ext_listener_free(c->listener));
     close(c->fd);
@@ -97,11 +104,32 @@ static void pump(struct connection *c)
 /* Bytes of the source's body; what it is told at their end is the protocol's. */
 static void body(struct connection *c, const uint8_t *data, size_t length)
 {
-    int result = icecast_ext_mount_body(mount, data, length, now());
+    int result = icecast_ext_mount_body(c->source->mount, data, length, now());
     if (result == ICECAST_EXT_END && c->request.farewell)
         send(c->fd, c->request.farewell, strlen(c->request.farewell), MSG_NOSIGNAL);
     if (result != ICECAST_EXT_OK)
         drop(c, 0);
+}
+
+/* The station of a path; one that is new, for a source. */
+static struct station *find(const char *path, int make)
+{
+    struct icecast_ext_mount_options options = {.size = sizeof options};
+    int i;
+
+    for (i = 0; i < MOUNTS && stations[i].mount; i++)
+        if (strcmp(stations[i].path, path) == 0)
+            return &stations[i];
+    if (i == MOUNTS || !make)
+        return NULL;
+    check(icecast_ext_mount_options_init(&options));
+    options.path = path;
+    options.tick = TICK;
+    options.window = window ? window : options.window;
+    if (icecast_ext_mount_new(&options, &stations[i].mount) < 0)
+        return NULL;
+    strcpy(stations[i].path, path);
+    return &stations[i];
 }
 
 /* A head is whole, or none will come of it. */
@@ -109,23 +137,24 @@ static void answer(struct connection *c)
 {
     const char *why = NULL;
     struct icecast_ext_request *r = &c->request;
-    int here = strcmp(r->path, path) == 0;
+    int source = r->kind == ICECAST_EXT_REQUEST_SOURCE;
+    int may = source && r->authorized && strcmp(r->password, password) == 0;
+    struct station *s = find(r->path, may);
     unsigned status = 0;
 
-    if (r->kind == ICECAST_EXT_REQUEST_SOURCE) {
-        if (!r->authorized || strcmp(r->password, password) != 0)
-            status = 401;
-        else if (!here || has_source)
-            status = 403, why = here ? "there is a source already" : "there is no such mount";
-        else if (icecast_ext_mount_source(mount, c->head, c->length, now()) < 0)
-            status = 400, why = icecast_ext_last_error();
-    }
+    if (source && !may)
+        status = 401;
+    else if (source && (!s || s->has_source))
+        status = 403, why = s ? "there is a source already" : "no room for one more mount of that name";
+    else if (source && icecast_ext_mount_source(s->mount, c->head, c->length, now()) < 0)
+        status = 400, why = icecast_ext_last_error();
     if (status) {
         check(icecast_ext_refuse(c->head, c->length, status, why, now(), &c->listener));
-    } else if (r->kind != ICECAST_EXT_REQUEST_SOURCE) {
-        check(icecast_ext_answer(here ? mount : NULL, c->head, c->length, now(), &c->listener));
+    } else if (!source) {
+        check(icecast_ext_answer(s ? s->mount : NULL, c->head, c->length, now(), &c->listener));
     } else {
-        has_source = c->source = 1;
+        s->has_source = 1;
+        c->source = s;
         if (r->greeting)
             send(c->fd, r->greeting, strlen(r->greeting), MSG_NOSIGNAL);
         body(c, c->head + r->length, c->length - r->length);
@@ -158,7 +187,10 @@ static void readable(struct connection *c)
 
 static void accept_one(int door)
 {
-    int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), i;
+    int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), buffer = 65536, i;
+
+    /* What lags lags here, where it can be resumed, and not for minutes in the kernel. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     for (i = 0; fd >= 0 && i < CONNECTIONS; i++)
         if (all[i].fd < 0) {
             memset(&all[i], 0, sizeof all[i]);
@@ -172,23 +204,19 @@ static void accept_one(int door)
 
 int main(int argc, char **argv)
 {
-    struct icecast_ext_mount_options options = {.size = sizeof options};
     struct sockaddr_in address = {.sin_family = AF_INET};
     int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, i;
     uint64_t tick;
 
-    if (argc != 4) {
-        fprintf(stderr, "usage: server PORT PATH PASSWORD\n");
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: server PORT PASSWORD [WINDOW]   (ms that are held of each stream)\n");
         return 2;
     }
-    path = argv[2], password = argv[3];
+    password = argv[2];
+    window = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
     signal(SIGINT, stopped);
     signal(SIGTERM, stopped);
     check(icecast_ext_init(ICECAST_EXT_ABI));
-    check(icecast_ext_mount_options_init(&options));
-    options.path = path;
-    options.tick = TICK;
-    check(icecast_ext_mount_new(&options, &mount));
     address.sin_port = htons((uint16_t)atoi(argv[1]));
     setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(door, (struct sockaddr *)&address, sizeof address) < 0 || listen(door, 1024) < 0) {
@@ -217,16 +245,23 @@ int main(int argc, char **argv)
         if (left > 0)
             continue;
         tick = now();
-        check(icecast_ext_mount_publish(mount, tick));
+        for (i = 0; i < MOUNTS && stations[i].mount; i++)
+            check(icecast_ext_mount_publish(stations[i].mount, tick));
         for (i = 0; i < CONNECTIONS; i++) {
             if (all[i].fd >= 0 && all[i].listener)
                 pump(&all[i]);
-            else if (all[i].fd >= 0 && tick - all[i].since > PATIENCE)
+            else if (all[i].fd >= 0 && tick - all[i].since > PATIENCE && (all[i].source || !all[i].length))
                 drop(&all[i], 0);
+            else if (all[i].fd >= 0 && tick - all[i].since > PATIENCE) {
+                check(icecast_ext_refuse(all[i].head, all[i].length, 408, "no whole head within 15 s", tick, &all[i].listener));
+                pump(&all[i]);
+            }
         }
     }
     for (i = 0; i < CONNECTIONS; i++)
         if (all[i].fd >= 0)
             drop(&all[i], 0);
-    return check(icecast_ext_mount_free(mount));
+    for (i = 0; i < MOUNTS; i++)
+        check(icecast_ext_mount_free(stations[i].mount));
+    return 0;
 }

@@ -20,7 +20,7 @@ pub const ICECAST_EXT_END_RESET: c_int = 5;
 
 /// A pointer that must not be is NULL.
 pub const ICECAST_EXT_NULL_POINTER: c_int = -1;
-/// A struct's `size` is not one that this library knows.
+/// A struct is smaller than its first version, or has fields set that this library does not know.
 pub const ICECAST_EXT_WRONG_SIZE: c_int = -2;
 /// The handle is of another kind, was freed, or never was.
 pub const ICECAST_EXT_WRONG_HANDLE: c_int = -3;

@@ -73,11 +73,7 @@ async fn server(wrap: &[&str], format: Format, seed: u64) -> (Program, SocketAdd
     let addr = port::free();
     let mut command = words(wrap);
     command.push(example("server", Link::Shared).display().to_string());
-    command.extend([
-        addr.port().to_string(),
-        format.mount().to_owned(),
-        PASSWORD.to_owned(),
-    ]);
+    command.extend([addr.port().to_string(), PASSWORD.to_owned()]);
     let server = Program::start("server", &command);
     wait_until("the server", LATER, async || {
         tokio::net::TcpStream::connect(addr).await.ok()

@@ -249,9 +249,15 @@ impl Writing {
         while self.arrivals.get(1).is_some_and(|(from, _)| *from <= at) {
             self.arrivals.pop_front();
         }
-        if let Some((_, ms)) = self.arrivals.front() {
-            events.push(Event::Time(at, *ms));
-        }
+        let first = self.arrivals.front().map(|(_, ms)| *ms);
+        events.extend(first.map(|ms| Event::Time(at, ms)));
+        // The edge is as old as what came last, however long something was kept that was not whole.
+        let known = self.arrivals.partition_point(|(from, _)| *from < end);
+        let last = known
+            .checked_sub(1)
+            .and_then(|last| self.arrivals.get(last));
+        let last = last.filter(|(from, ms)| *from > at && Some(*ms) != first);
+        events.extend(last.map(|(from, ms)| Event::Time(*from, *ms)));
         events.sort_by_key(Event::at);
         let mut ms = self.ms;
         for event in &events {
@@ -301,7 +307,8 @@ mod tests {
             (batch.at, batch.ms, &batch.bytes[..]),
             (offset(100), 10, &b"abcdef"[..])
         );
-        assert_eq!(batch.events, [Event::Time(offset(100), 10)]);
+        let last = Event::Time(offset(103), 20);
+        assert_eq!(batch.events, [Event::Time(offset(100), 10), last]);
         assert_eq!(w.take(false), None);
         w.append(b"g", Some(30));
         assert_eq!(
