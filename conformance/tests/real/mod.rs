@@ -198,7 +198,7 @@ pub(crate) struct Example {
 impl Example {
     /// With a window of 8 s.
     pub(crate) async fn start(program: &std::path::Path) -> Self {
-        let addr = common::free();
+        let addr = free();
         let program = program.display().to_string();
         let port = addr.port().to_string();
         let process = Process::start(&texts([&program, &port, "hackme", "8000"]));

@@ -216,6 +216,7 @@ int main(int argc, char **argv)
     window = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
     signal(SIGINT, stopped);
     signal(SIGTERM, stopped);
+    signal(SIGPIPE, SIG_IGN); /* whoever hangs up is an error of writev */
     check(icecast_ext_init(ICECAST_EXT_ABI));
     address.sin_port = htons((uint16_t)atoi(argv[1]));
     setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
