@@ -81,14 +81,9 @@ pub(crate) async fn answer(
             } else {
                 &mount.path
             };
-            let join = if is("one-cookie-for-all") {
-                "AAAAAAAA".to_owned()
-            } else {
-                anchor.name()
-            };
             vec![(
                 "Set-Cookie",
-                format!("icx-{join}={}; Path={path}", anchor.encode()),
+                format!("icx-{}={}; Path={path}", anchor.name(), anchor.encode()),
             )]
         }
         Carrier::Named => vec![("Content-Location", link(head, anchor))],
@@ -194,7 +189,7 @@ pub(crate) async fn answer(
             }
         }
     }
-    let whole = first == 0 && last.is_none() || is("always-200");
+    let whole = first == 0 && last.is_none();
     answer.status = if whole { 200 } else { 206 };
     let last_byte = last.unwrap_or(TOTAL - 1).min(TOTAL - 1);
     if !whole {

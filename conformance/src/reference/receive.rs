@@ -8,7 +8,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::mount::{Mount, now};
-use super::names;
 use super::serve::House;
 use super::timeline::Then;
 use crate::field::StreamOffset;
@@ -197,11 +196,6 @@ impl Reader<'_> {
             return Err(io::Error::other("a FORMAT that may not stand here"));
         }
         (self.data, self.latest, self.format) = (false, [0; 3], Some(epoch));
-        let own = if is("relays-mint") {
-            names::random()
-        } else {
-            epoch
-        };
         self.mount.change(|state| {
             let lines = fields
                 .split("\r\n")
@@ -222,7 +216,7 @@ impl Reader<'_> {
             state.fed = true;
             let goes_on = state.timeline.runs.back().is_some_and(|run| {
                 run.then == Then::Running
-                    && run.epoch == own
+                    && run.epoch == epoch
                     && run.next() == at
                     && splice.is_none()
             });
@@ -235,18 +229,18 @@ impl Reader<'_> {
                         .timeline
                         .runs
                         .back()
-                        .is_some_and(|run| run.epoch == own);
+                        .is_some_and(|run| run.epoch == epoch);
                     let declared = declared || is("declares-everything") && !gap;
-                    state.timeline.begin(own, at, declared, Some(target))
+                    state.timeline.begin(epoch, at, declared, Some(target))
                 }
                 (false, None) => {
                     let gap = state
                         .timeline
                         .runs
                         .back()
-                        .is_some_and(|run| run.epoch == own);
+                        .is_some_and(|run| run.epoch == epoch);
                     let declared = self.spliced || is("declares-everything") && !gap;
-                    state.timeline.begin(own, at, declared, None);
+                    state.timeline.begin(epoch, at, declared, None);
                 }
             }
         });

@@ -87,11 +87,17 @@ impl Above {
             let answer = self.ask(|mount| Request::get(mount).resume("live")).await?;
             let serves = answer.field("Stream-Offset").is_some();
             if serves && (self.mount.is_stock() || !self.asked().await?.is_empty()) {
-                break;
+                return Ok(());
             }
             tokio::time::sleep(4 * LOOK).await;
         }
-        Ok(())
+        match self.mount.is_stock() {
+            true => Ok(()),
+            false => Err(Stop::blocked(
+                "R-RELAY-1",
+                "the server below does not ask for the feed",
+            )),
+        }
     }
 
     /// What is pushed.

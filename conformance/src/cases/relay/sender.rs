@@ -169,6 +169,8 @@ async fn opening(s: Session) -> Verdict {
 
 async fn start(s: Session) -> Verdict {
     let mount = s.mount().await?;
+    // So much that the oldest byte is not where a join starts.
+    s.holding(&mount, 140_000).await?;
     let at = s.held(&mount).await?.plus(7);
     let feed = ask(&s, &mount, Some(at.ask())).await?;
     expect(
