@@ -243,7 +243,7 @@
 #define ICECAST_EXT_NULL_POINTER -1
 
 /*
- A struct's `size` is not one that this library knows.
+ A struct is smaller than its first version, or has fields set that this library does not know.
  */
 #define ICECAST_EXT_WRONG_SIZE -2
 
