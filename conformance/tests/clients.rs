@@ -6,7 +6,6 @@ mod embed;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use icecast_ext_conformance::case::{Case, Outcome};
