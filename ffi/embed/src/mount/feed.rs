@@ -27,6 +27,10 @@ impl Station {
 
     /// `None` if there is no feed.
     pub(super) fn fed(&mut self, data: &[u8]) -> Option<Result<(), FrameError>> {
+        // A call that does not fit must not cost a source its place.
+        if !matches!(self.supply, Supply::Feed(_)) {
+            return None;
+        }
         let Supply::Feed(mut feed) = std::mem::replace(&mut self.supply, Supply::None(None)) else {
             return None;
         };

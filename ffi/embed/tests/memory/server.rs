@@ -345,3 +345,15 @@ fn a_mount_that_is_freed_ends_its_listeners() {
         ICECAST_EXT_WRONG_HANDLE
     );
 }
+
+#[test]
+fn a_feed_that_nobody_began_costs_the_source_nothing() {
+    let mut station = Station::opaque();
+    station.publish(&noise(0, 1000));
+    // SAFETY: the bytes are bytes.
+    let result = unsafe { icecast_ext_mount_fed(station.handle, [0_u8; 9].as_ptr(), 9) };
+    assert_eq!(result, ICECAST_EXT_OUT_OF_ORDER);
+    assert_eq!(station.state().live, 1);
+    station.publish(&noise(1000, 1000));
+    assert_eq!(station.state().next, 2000);
+}
