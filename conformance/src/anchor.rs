@@ -5,5 +5,7 @@
 mod chunks;
 mod evidence;
 
-pub use chunks::{Chunk, Chunker, Cut, LEVELS, Name, Sum, WARM};
+#[cfg(test)]
+pub(crate) use chunks::tests::contents;
+pub use chunks::{Chunk, Chunker, Cut, LEVELS, Name, Sum, WARM, sum};
 pub use evidence::{Evidence, LONGEST, Proof, Witness};

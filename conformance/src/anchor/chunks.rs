@@ -165,8 +165,14 @@ impl Chunker {
     }
 }
 
+/// The `sum` of bytes in which no chunk ends.
+#[must_use]
+pub fn sum(bytes: &[u8]) -> Sum {
+    first(&Sha256::new_with_prefix([0]).chain_update(bytes).finalize())
+}
+
 /// The first octets of a hash.
-pub(super) fn first<const N: usize>(hash: &[u8]) -> [u8; N] {
+fn first<const N: usize>(hash: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&hash[..N]);
     out
