@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::anchor::{Chunker, Cut, Evidence, LONGEST, WARM};
 use crate::case::{Case, Stop, Verdict, expect};
 use crate::client::Scene;
-use crate::client::host::{Asked, Reply};
+use crate::client::host::{Asked, Body, Reply};
 use crate::client::play::{Play, SOME, START, WRITES};
 
 /// Enough for some chunks, and for evidence.
@@ -292,28 +292,45 @@ async fn proof(s: Scene) -> Verdict {
 }
 
 async fn malformed_proofs(s: Scene) -> Verdict {
+    says_losses(&s).await?;
     for value in ["\"anchor\"", "alias", "anchor, anchor"] {
         let mut play = Play::begin(&s).await?;
         let asked = cut(&mut play, MUCH).await?;
-        play.moves(s.stream(), 777);
-        let reply = Reply::at(&play.next, "").field("Stream-Proof", value);
-        let mut body = asked.answer(&reply).await;
-        play.send(&mut body, SOME).await;
+        let _body = elsewhere(&s, &mut play, asked, Some(value)).await;
         play.says_lost(None, WRITES).await?;
     }
     Ok(())
 }
 
 async fn unasked_proof(s: Scene) -> Verdict {
+    says_losses(&s).await?;
     let mut play = Play::begin(&s).await?;
     // No cut can be known yet.
     let asked = cut(&mut play, 1000).await?;
     if !asked.field("Resume-Anchor").is_empty() {
         return Err(Stop::blocked("R-ANCHOR-2", "it has evidence of 1000 bytes"));
     }
+    let _body = elsewhere(&s, &mut play, asked, Some("anchor")).await;
+    play.says_lost(None, WRITES).await
+}
+
+/// Answers with another stream and its epoch, and a `Stream-Proof`.
+async fn elsewhere(s: &Scene, play: &mut Play, asked: Asked, proof: Option<&str>) -> Body {
     play.moves(s.stream(), 777);
-    let reply = Reply::at(&play.next, "").field("Stream-Proof", "anchor");
+    let mut reply = Reply::at(&play.next, "");
+    if let Some(proof) = proof {
+        reply = reply.field("Stream-Proof", proof);
+    }
     let mut body = asked.answer(&reply).await;
     play.send(&mut body, SOME).await;
-    play.says_lost(None, WRITES).await
+    body
+}
+
+/// Whether the client says what is lost in another epoch without any `Stream-Proof`; another case fails if it does not.
+async fn says_losses(s: &Scene) -> Verdict {
+    let mut play = Play::begin(s).await?;
+    let asked = cut(&mut play, MUCH).await?;
+    let _body = elsewhere(s, &mut play, asked, None).await;
+    let said = play.says_lost(None, WRITES).await;
+    said.map_err(|why| Stop::blocked("R-MISS-11", why))
 }
