@@ -11,7 +11,7 @@ use crate::stage::Fed;
 /// Clocks may be 10 seconds apart, so evidence needs 20 seconds, and a server some more that it knows.
 const OLD: u64 = 32 * RATE;
 /// Reasons of servers that hold less, or are more careful.
-pub(super) const EXCUSED: [&str; 2] = ["young", "short"];
+const EXCUSED: [&str; 2] = ["young", "short"];
 
 /// What a listener of a mount has heard.
 pub(super) struct Told {
@@ -109,9 +109,9 @@ pub(super) async fn right(s: &Session) -> Result<Told, Stop> {
     Ok(told)
 }
 
-/// One at a mount of its own, which repeats itself each second while its source lives.
+/// One at a mount of its own, which repeats itself each two seconds while its source lives.
 pub(super) async fn at_a_loop(s: &Session) -> Result<(Told, Fed), Stop> {
-    let content = Content::looping(Format::Mpeg, s.stage().number(), RATE / 960);
+    let content = Content::looping(Format::Mpeg, s.stage().number(), RATE / 480);
     let mount = s.target().beside(&s.stage().number().to_string(), "mp3");
     let fed = s.stage().feed(mount, content).await?;
     right(s).await?;
