@@ -5,7 +5,7 @@
 //!
 //! - what is judged, and how: [`case`], [`cases`], [`profile`], [`target`]
 //! - one run: [`runner`], [`session`] (what a case may do), [`known`] (failures that are expected), [`report`]
-//! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`structured`], [`icy`], [`frame`]
+//! - what goes over the wire: [`http`], [`connection`], [`exchange`], [`field`], [`structured`], [`icy`], [`frame`], [`anchor`]
 //! - what the suite plays itself: [`content`], [`source`], [`stage`] (its mounts)
 //! - a small server of its own, which also misbehaves on demand: [`mod@reference`]
 //! - shared objects with the C interface: [`abi`], the only room with `unsafe` in it
@@ -22,6 +22,7 @@
 //! ```
 
 pub mod abi;
+pub mod anchor;
 pub mod case;
 pub mod cases;
 pub mod client;

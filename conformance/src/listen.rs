@@ -1,10 +1,10 @@
 //! A small client of the protocol, to learn from and to judge the judge with.
 //!
 //! It writes the audio of a stream to an output and what happens to another, and goes on at the next byte whatever happens. Told to,
-//! it misbehaves: [`bug::BUGS`]. It proves nothing by content: bytes without an address are a loss.
+//! it misbehaves: [`bug::BUGS`].
 //!
 //! Where things are: this file has the loop and the relays, `ask` sends requests and follows redirects, `body` reads answers, `place`
-//! decides what an answer's position means, `blocks` takes ICY apart.
+//! decides what an answer's position means, `witness` remembers what was heard, `blocks` takes ICY apart.
 
 mod ask;
 mod blocks;
@@ -12,6 +12,7 @@ mod body;
 pub mod bug;
 mod place;
 mod titles;
+mod witness;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub struct Listener<A, S> {
     /// Whether audio has come at all.
     heard: bool,
     titles: titles::Titles,
+    /// Of what it has heard without a break.
+    witness: witness::Heard,
     /// What the last answer's ICY was, for some bugs.
     last: blocks::Last,
     audio: A,
@@ -88,6 +91,7 @@ impl<A: Write, S: Write> Listener<A, S> {
             fails: 0,
             heard: false,
             titles: titles::Titles::default(),
+            witness: witness::Heard::new(config.bug),
             last: blocks::Last::default(),
             audio,
             said,

@@ -5,7 +5,8 @@
 //! broadcasting: one task a listener, no TLS, no limits worth the name.
 //!
 //! Where things are: `head` and `ask` read requests, `timeline` knows the stream, `decide` what becomes of a request, `written` and `body` are
-//! answers to listeners, `feed` is one to relays, `players` knows stock players, `origin` takes sources, `pull` asks an upstream.
+//! answers to listeners, `feed` is one to relays, `heard` and `proof` know content anchors, `players` knows
+//! stock players, `origin` takes sources, `pull` asks an upstream.
 
 mod ask;
 mod bodies;
@@ -16,6 +17,7 @@ mod families;
 mod feed;
 mod head;
 mod heal;
+mod heard;
 mod listener;
 mod mount;
 pub mod names;
@@ -23,6 +25,7 @@ mod origin;
 pub mod place;
 mod plain;
 mod players;
+mod proof;
 mod pull;
 mod receive;
 pub mod scan;

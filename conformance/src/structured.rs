@@ -188,6 +188,29 @@ pub fn dictionary(value: &str) -> Option<Parameters> {
     Some(out)
 }
 
+/// A List of Items with their parameters (section 4.2.1). `None` if it is none; an inner list has none of what is in it.
+#[must_use]
+pub fn list(value: &str) -> Option<Vec<(Bare, Parameters)>> {
+    let mut reader = Reader(value.as_bytes());
+    let mut out = Vec::new();
+    reader.spaces(false);
+    while !reader.0.is_empty() {
+        out.push((reader.member()?, reader.parameters()?));
+        reader.spaces(true);
+        if reader.0.is_empty() {
+            break;
+        }
+        if !reader.eat(b',') {
+            return None;
+        }
+        reader.spaces(true);
+        if reader.0.is_empty() {
+            return None;
+        }
+    }
+    Some(out)
+}
+
 pub(crate) fn get<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a Bare> {
     parameters
         .iter()

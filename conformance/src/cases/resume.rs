@@ -1,6 +1,7 @@
 //! The extension, as a listener meets it.
 
 mod ahead;
+mod anchors;
 mod epochs;
 mod fields;
 mod heads;
@@ -31,6 +32,7 @@ pub(super) fn cases() -> Vec<Case> {
         session::CASES,
         icy::CASES,
         splices::CASES,
+        anchors::CASES,
         http::CASES,
         heads::CASES,
         security::CASES,

@@ -1,5 +1,6 @@
 //! All cases of clients, by chapter.
 
+mod anchors;
 mod icy;
 mod join;
 mod legacy;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Case<Scene>> {
         links::CASES,
         tls::CASES,
         patience::CASES,
+        anchors::CASES,
     ]
     .concat()
 }

@@ -217,6 +217,20 @@ impl Play {
     }
 }
 
+impl Play {
+    /// Fails if the client has said that something is lost.
+    ///
+    /// # Errors
+    /// If it has.
+    pub(super) fn says_nothing_lost(&self) -> Verdict {
+        let said = self.client.said();
+        match said.lines().find(|line| is_loss(line, None)) {
+            None => Ok(()),
+            Some(line) => Err(Stop::fail("no word of a loss", line)),
+        }
+    }
+}
+
 impl Drop for Play {
     fn drop(&mut self) {
         self.scene.heard(self.client.said());

@@ -56,6 +56,8 @@ impl Stage {
 pub(super) struct Stream {
     epoch: String,
     content: Content,
+    /// What is added to an index of the content.
+    further: u64,
 }
 
 impl Stream {
@@ -66,7 +68,16 @@ impl Stream {
 
     /// The bytes there.
     pub(super) fn bytes(&self, offset: u64, count: usize) -> Vec<u8> {
-        self.content.bytes(offset, count)
+        self.content.bytes(offset - self.further, count)
+    }
+
+    /// The same bytes at a relay that counts them so much further on, in an epoch of its own.
+    pub(super) fn elsewhere(&self, further: u64) -> Self {
+        Self {
+            epoch: names::encode(&names::random::<16>()),
+            content: self.content,
+            further: self.further + further,
+        }
     }
 }
 
@@ -99,6 +110,7 @@ impl Scene {
         Stream {
             epoch: names::encode(&names::random::<16>()),
             content: Content::new(Format::Mpeg, seed),
+            further: 0,
         }
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Answer {
     pub(super) url: Url,
     /// Its head.
     pub(super) head: Head,
+    /// Whether the request had evidence.
+    pub(super) evidence: bool,
     /// Body that came with the head.
     pub(super) ahead: Vec<u8>,
     /// The rest of it.
@@ -121,7 +123,16 @@ impl<A: std::io::Write, S: std::io::Write> Listener<A, S> {
             }
             _ => Box::new(stream),
         };
-        let octets = self.request(relay, url).octets(&format!("{host}:{port}"));
+        let evidence = match self.heard {
+            true => self.witness.value(),
+            false => None,
+        };
+        let sent = evidence.is_some();
+        let mut request = self.request(relay, url);
+        if let Some(value) = evidence {
+            request = request.field("Resume-Anchor", value);
+        }
+        let octets = request.octets(&format!("{host}:{port}"));
         wire.write_all(&octets).await?;
         wire.flush().await?;
         let mut ahead = Vec::new();
@@ -131,6 +142,7 @@ impl<A: std::io::Write, S: std::io::Write> Listener<A, S> {
                 return Ok(Answer {
                     url: url.clone(),
                     head,
+                    evidence: sent,
                     ahead,
                     wire,
                 });

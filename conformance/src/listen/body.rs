@@ -57,6 +57,7 @@ impl<A: Write, S: Write> Listener<A, S> {
         let Answer {
             url,
             head,
+            evidence,
             ahead,
             wire,
         } = answer;
@@ -83,7 +84,7 @@ impl<A: Write, S: Write> Listener<A, S> {
                 return Ok(());
             }
         }
-        let mut counting = self.begin(&head, here.as_ref())?;
+        let mut counting = self.begin(&head, here.as_ref(), evidence)?;
         let mut blocks = self.interval(&head);
         let mut brought = false;
         while let Some(piece) = pieces.next().await {
@@ -141,8 +142,17 @@ impl<A: Write, S: Write> Listener<A, S> {
     }
 
     /// Compares where an answer begins with what was asked for, says what is lost, and begins to count.
-    fn begin(&mut self, head: &Head, here: Option<&StreamOffset>) -> io::Result<Counting> {
+    fn begin(
+        &mut self,
+        head: &Head,
+        here: Option<&StreamOffset>,
+        evidence: bool,
+    ) -> io::Result<Counting> {
         let asked = self.at.take();
+        let proven = here.is_some() && self.witness.proven(head, evidence);
+        if here.is_some_and(|here| here.spliced) {
+            self.witness.forget();
+        }
         let mut counting = Counting {
             at: here.map(|here| here.at.clone()),
             new_from: None,
@@ -150,15 +160,22 @@ impl<A: Write, S: Write> Listener<A, S> {
         };
         match (&asked, here) {
             (Some(asked), Some(here)) => {
-                let loss = place::loss(asked, here);
+                let loss =
+                    place::loss(asked, here).filter(|_| !proven || self.is("proofs-are-losses"));
                 let hidden = match here.lost {
                     Some(_) => self.is("hides-losses"),
                     None => self.is("hides-what-it-reckons"),
                 };
+                if loss.is_some() {
+                    self.witness.forget();
+                }
                 if let Some(loss) = loss.filter(|_| !hidden) {
                     self.lost(loss)?;
                 }
                 if here.lost.is_some() && self.is("believes-its-own-count") {
+                    counting.at = Some(asked.clone());
+                }
+                if proven && self.is("proofs-change-nothing") {
                     counting.at = Some(asked.clone());
                 }
                 if here.spliced && self.is("counts-over-splices") {
@@ -173,10 +190,12 @@ impl<A: Write, S: Write> Listener<A, S> {
                 }
             }
             (Some(_), None) if !self.is("trusts-what-has-no-address") => {
+                self.witness.forget();
                 self.lost(Loss::Unknown)?
             }
             (None, None) => {
                 if self.heard {
+                    self.witness.forget();
                     self.lost(Loss::Unknown)?;
                 }
                 if self.is("counts-without-an-address") && head.field("Stream-Offset").is_none() {
@@ -222,6 +241,7 @@ impl<A: Write, S: Write> Listener<A, S> {
             new = &audio[old.min(audio.len())..];
         }
         self.heard = true;
+        self.witness.hears(new);
         self.audio.write_all(new)?;
         self.audio.flush()?;
         let Some(at) = &mut counting.at else {

@@ -27,6 +27,7 @@ pub(crate) async fn answer(
     head: &RequestHead,
     mut client: Client,
     start: Start,
+    proof: Option<String>,
 ) -> io::Result<()> {
     let is = |bug: &str| house.config.is(bug);
     let mut out = format!(
@@ -52,6 +53,9 @@ pub(crate) async fn answer(
         if let Some(window) = window(house, &state).filter(|_| !is("feeds-without-window")) {
             out += &format!("Stream-Window: {window}\r\n");
         }
+    }
+    if let Some(proof) = proof {
+        out += &format!("Stream-Proof: {proof}\r\n");
     }
     out += "\r\n";
     client.stream.write_all(out.as_bytes()).await?;

@@ -17,12 +17,12 @@ use super::mount::{Mount, Seat};
 use super::players;
 use super::serve::{Client, House, finish, refuse, say};
 use super::written::{EXPOSED, window, write_head};
-use super::{feed, names, pull, scan};
+use super::{feed, names, proof, pull, scan};
 use crate::frame::MEDIA_TYPE;
 use crate::http::basic;
 
 /// A request ahead of the edge is held so long (R-AHEAD-1).
-const HOLD: Duration = Duration::from_secs(10);
+pub(crate) const HOLD: Duration = Duration::from_secs(10);
 /// One for a mount that has nothing to start with, so long (R-JOIN-5).
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Bytes of audio between two ICY blocks.
@@ -49,6 +49,8 @@ pub(crate) struct Answer {
     pub(crate) anchored: bool,
     /// Whether it ends with RST.
     pub(crate) reset: bool,
+    /// `Stream-Proof`
+    pub(crate) proof: Option<String>,
 }
 
 /// Answers a request for a mount.
@@ -68,7 +70,7 @@ pub(crate) async fn answer(
             ),
             (
                 "Access-Control-Allow-Headers",
-                "Resume-Offset, Icy-MetaData, Range".to_owned(),
+                "Resume-Offset, Resume-Anchor, Icy-MetaData, Range".to_owned(),
             ),
             ("Access-Control-Expose-Headers", EXPOSED.to_owned()),
             ("Access-Control-Max-Age", "86400".to_owned()),
@@ -91,6 +93,10 @@ pub(crate) async fn answer(
     };
     let ask = match ask {
         Ok(ask) => ask,
+        Err(refused) => return refuse(&mut client, &version, refused).await,
+    };
+    let evidence = match proof::read(head, &ask, house.config.bug) {
+        Ok(evidence) => evidence,
         Err(refused) => return refuse(&mut client, &version, refused).await,
     };
     let plain = !ask.aware && head.field("Range").is_none() && head.field("Icy-MetaData").is_none();
@@ -153,7 +159,18 @@ pub(crate) async fn answer(
         super::ask::From::At(epoch, _) if is("positions-of-other-mounts") => house.anywhere(epoch),
         _ => None,
     };
+    let other = match &evidence {
+        Some(evidence) if is("evidence-of-any-mount") => proof::anywhere(house, evidence).or(other),
+        _ => other,
+    };
     let mount = other.as_ref().unwrap_or(mount);
+    let proved = match proof::prove(house, mount, ask, evidence.as_ref()).await {
+        Ok(proved) => proved,
+        Err((status, proof)) => {
+            return refuse_with_window(house, mount, &mut client, &version, status, proof).await;
+        }
+    };
+    let (ask, mut proof) = (proved.ask, proved.proof);
     let start = match decide(house, mount, &ask, feed).await {
         Ok(start) => start,
         Err(status) => {
@@ -161,11 +178,15 @@ pub(crate) async fn answer(
                 412 if is("416-without-range") && head.method == "HEAD" => 416,
                 other => other,
             };
-            return refuse_with_window(house, mount, &mut client, &version, status).await;
+            return refuse_with_window(house, mount, &mut client, &version, status, proof).await;
         }
     };
+    // The byte may have left the window since, or be older than `max-lag` allows.
+    if start.lost.is_some() && proof.as_deref() == Some("anchor") {
+        proof = proof::none(house, "unknown");
+    }
     if feed {
-        return feed::answer(house, mount, head, client, start).await;
+        return feed::answer(house, mount, head, client, start, proof).await;
     }
     let icy = head.field("Icy-MetaData") == Some("1");
     let metaint = (icy
@@ -174,6 +195,7 @@ pub(crate) async fn answer(
     let answer = Answer {
         status: 200,
         metaint,
+        proof,
         ..Answer::default()
     };
     send(house, mount, head, client, &ask, start, answer).await
@@ -228,10 +250,10 @@ pub(crate) async fn decide(
 }
 
 /// A place among the requests that are held (R-SEC-2).
-struct Held<'a>(&'a House);
+pub(crate) struct Held<'a>(&'a House);
 
 impl<'a> Held<'a> {
-    fn take(house: &'a House) -> Option<Self> {
+    pub(crate) fn take(house: &'a House) -> Option<Self> {
         let before = house.held.fetch_add(1, Ordering::AcqRel);
         let held = Self(house);
         (before < house.config.held || house.config.is("holds-everybody")).then_some(held)
@@ -250,13 +272,13 @@ async fn refuse_with_window(
     client: &mut Client,
     version: &str,
     status: u16,
+    proof: Option<String>,
 ) -> io::Result<()> {
     let window = window(house, &mount.lock())
         .filter(|_| !(status == 412 && house.config.is("412-without-window")));
-    let fields: Vec<_> = window
-        .into_iter()
-        .map(|window| ("Stream-Window", window))
-        .collect();
+    let window = window.map(|window| ("Stream-Window", window));
+    let proof = proof.map(|proof| ("Stream-Proof", proof));
+    let fields: Vec<_> = window.into_iter().chain(proof).collect();
     say(
         client,
         version,

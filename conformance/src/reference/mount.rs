@@ -110,7 +110,7 @@ impl Mount {
                 state.timeline.mint();
             }
             state.fed = true;
-            state.timeline.push(bytes, Some(now()));
+            state.timeline.push(bytes, Some(now()), now());
             state.timeline.forget(before);
         });
     }

@@ -138,7 +138,7 @@ impl Reader<'_> {
                     u64::try_from(self.house.config.window.as_millis()).unwrap_or(u64::MAX);
                 self.mount.change(|state| {
                     let local = is("relays-own-times").then(now);
-                    state.timeline.push(&octets, local);
+                    state.timeline.push(&octets, local, now());
                     state.timeline.forget(now().saturating_sub(window));
                 });
             }

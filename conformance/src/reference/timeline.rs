@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::heard::Heard;
 use super::names;
 use super::scan::Scan;
 use crate::content::pages;
@@ -45,6 +46,8 @@ pub(crate) struct Run {
     /// Offset and milliseconds since 1970, oldest first.
     pub(crate) times: VecDeque<(u64, u64)>,
     pub(crate) scan: Scan,
+    /// Its chunks.
+    pub(crate) heard: Heard,
     pub(crate) then: Then,
     /// Where the run after the splice is entered, if a parent has said so.
     pub(crate) target: Option<u64>,
@@ -145,6 +148,7 @@ impl Timeline {
             titles: Vec::new(),
             times: VecDeque::new(),
             scan: Scan::new(&self.content_type, begins),
+            heard: Heard::new(begins, self.bug),
             then: Then::Running,
             target: None,
         });
@@ -177,8 +181,8 @@ impl Timeline {
         }
     }
 
-    /// Bytes have come, at a time by the minter's clock.
-    pub(crate) fn push(&mut self, bytes: &[u8], ms: Option<u64>) {
+    /// Bytes have come: at a time by the minter's clock, if they bring none along, and now by our own.
+    pub(crate) fn push(&mut self, bytes: &[u8], ms: Option<u64>, now: u64) {
         let uncounted = self.is("headers-do-not-count");
         let Some(run) = self.runs.back_mut() else {
             return;
@@ -197,6 +201,7 @@ impl Timeline {
             run.scan.shift(left_out as u64);
         }
         run.bytes.extend(&bytes[left_out..]);
+        run.heard.push(&bytes[left_out..], now);
     }
 
     /// A title, where the next byte will be, or where a parent says.

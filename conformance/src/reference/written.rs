@@ -9,7 +9,7 @@ use super::names;
 use super::serve::{House, reason};
 
 /// What pages of other origins may read (R-HTTP-10).
-pub(crate) const EXPOSED: &str = "Stream-Offset, Stream-Window, Link, icy-name, icy-metaint, icy-genre, icy-description, icy-url, icy-pub, icy-public, icy-br";
+pub(crate) const EXPOSED: &str = "Stream-Offset, Stream-Window, Stream-Proof, Link, icy-name, icy-metaint, icy-genre, icy-description, icy-url, icy-pub, icy-public, icy-br";
 
 /// `Stream-Window`; nothing while there is nothing.
 pub(crate) fn window(house: &House, state: &State) -> Option<String> {
@@ -122,6 +122,9 @@ pub(crate) fn write_head(
         window(house, &state).filter(|_| ask.aware || !is("no-window-for-the-unaware"))
     {
         field("Stream-Window", &window);
+    }
+    if let Some(proof) = &answer.proof {
+        field("Stream-Proof", proof);
     }
     if is("icy-offset") && !answer.anchored {
         field("icy-offset", &place);
