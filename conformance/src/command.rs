@@ -83,6 +83,15 @@ pub(crate) struct Command {
     /// Only this profile; may be repeated
     #[arg(long, value_name = "NAME", help_heading = "What runs")]
     profile: Vec<String>,
+    /// Seconds that the server takes clocks and delays to be apart: S of R-ANCHOR-13
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=600),
+        help_heading = "What runs"
+    )]
+    skew: u64,
     /// Seconds that the suite waits for bytes to leave the server's window
     #[arg(
         long,
@@ -283,6 +292,7 @@ impl Command {
             protected: url(&self.protected)?,
             listener: self.listener.clone(),
             held: self.held,
+            skew: Duration::from_secs(self.skew),
             patience: Duration::from_secs(self.patience),
             ..Target::new(self.url.as_deref().unwrap_or_default())?
         })

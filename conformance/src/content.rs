@@ -135,13 +135,9 @@ impl Content {
         let length = self.unit_length();
         let starts = slice.len().saturating_sub(unit::MARKED).min(length + head);
         for at in 0..=starts {
-            let number = match self.format {
-                Format::Mpeg => unit::mpeg_number(&slice[at..]),
-                Format::Unknown => unit::plain_number(&slice[at..]),
-                Format::Opus => ogg::number(&slice[at..]),
-                Format::Webm => webm::number(&slice[at..]),
+            let Some(number) = self.number(&slice[at..]) else {
+                continue;
             };
-            let Some(number) = number else { continue };
             let unit = head as u64 + number * length as u64;
             if let Some(index) = unit.checked_sub(at as u64)
                 && self.bytes(index, slice.len()) == slice
@@ -150,6 +146,25 @@ impl Content {
             }
         }
         None
+    }
+
+    /// Whether the head of any of its units is in a slice, whatever else is.
+    #[must_use]
+    pub fn is_in(&self, slice: &[u8]) -> bool {
+        (0..slice.len().saturating_sub(unit::MARKED)).any(|at| {
+            let number = self.number(&slice[at..]);
+            number.is_some_and(|number| slice[at..].starts_with(&self.unit(number)[..unit::MARKED]))
+        })
+    }
+
+    /// The number of the unit with which a slice begins.
+    fn number(&self, slice: &[u8]) -> Option<u64> {
+        match self.format {
+            Format::Mpeg => unit::mpeg_number(slice),
+            Format::Unknown => unit::plain_number(slice),
+            Format::Opus => ogg::number(slice),
+            Format::Webm => webm::number(slice),
+        }
     }
 
     /// How many bytes a slice needs to be found for certain.
@@ -219,6 +234,7 @@ mod tests {
             assert_eq!(content.find(&slice), None, "{format:?}");
             slice.remove(3999);
             assert_eq!(content.find(&slice), Some(5000));
+            assert!(content.is_in(&slice) && !Content::new(format, 2).is_in(&slice));
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Config {
     pub protected: Option<(String, String)>,
     /// Requests that are held at once (R-SEC-2).
     pub held: usize,
+    /// S: how far apart it takes clocks and delays to be (R-ANCHOR-13).
+    pub skew: Duration,
     /// Whether it knows nothing of the protocol, as a stock server.
     pub stock: bool,
     /// Whether anybody but the suite may not feed it: the suite's own upstream has no sources.
@@ -83,10 +85,16 @@ impl Config {
             links: Vec::new(),
             protected: None,
             held: 64,
+            skew: Duration::from_secs(10),
             stock: false,
             closed: false,
             bug: None,
         }
+    }
+
+    /// S in milliseconds.
+    pub(crate) fn skew_ms(&self) -> u64 {
+        u64::try_from(self.skew.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The suite's own, above a server that is judged.

@@ -71,6 +71,8 @@ pub struct Target {
     pub listener: Option<String>,
     /// How many requests the server holds at once, if that is known.
     pub held: Option<usize>,
+    /// S of the server: how far apart it takes clocks and delays to be (R-ANCHOR-13).
+    pub skew: Duration,
     /// How long the suite waits for bytes to leave the window.
     pub patience: Duration,
     /// How long a server may take to answer. Held requests take up to 10 seconds (R-AHEAD-1).
@@ -93,6 +95,7 @@ impl Target {
             protected: None,
             listener: None,
             held: None,
+            skew: Duration::from_secs(10),
             patience: Duration::from_secs(20),
             answer: Duration::from_secs(15),
         })

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use icecast_ext_conformance::case::Outcome;
 use icecast_ext_conformance::cases;
+use icecast_ext_conformance::content::{Content, Format};
 use icecast_ext_conformance::known::Known;
 use icecast_ext_conformance::profile::Profile;
 use icecast_ext_conformance::report::Report;
 use icecast_ext_conformance::runner::{self, Options};
+use icecast_ext_conformance::source::Source;
 use icecast_ext_conformance::target::{Target, Url};
-use real::{Example, Icecast, Proxy};
+use real::{Example, Icecast, LISTENER, PROTECTED, Proxy};
 use tokio::sync::Mutex;
 
 /// One house at a time: deadlines are not for a crowd.
@@ -29,6 +31,21 @@ fn target(url: &str) -> Target {
         patience: Duration::from_secs(25),
         ..Target::new(url).unwrap()
     }
+}
+
+/// And a mount that asks for a password.
+fn with_protected(target: Target, url: &str) -> Target {
+    Target {
+        protected: Some(Url::parse(url).unwrap()),
+        listener: Some(LISTENER.to_owned()),
+        ..target
+    }
+}
+
+/// How a case ended.
+fn outcome(report: &Report, id: &str) -> Outcome {
+    let mut cases = report.cases.iter();
+    cases.find(|case| case.id == id).unwrap().outcome
 }
 
 async fn judge(target: Target) -> Report {
@@ -113,7 +130,9 @@ async fn stock_icecast() {
 async fn the_module_in_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(true).await;
-    let mut report = judge(target(&icecast.url("/live.mp3"))).await;
+    let target = with_protected(target(&icecast.url("/live.mp3")), &icecast.url(PROTECTED));
+    let mut report = judge(target).await;
+    assert_eq!(outcome(&report, "resume/admitted-anew"), Outcome::Pass);
     let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/module.toml");
     assert_eq!(
         Known::read(&known).unwrap().apply(&mut report, |_| true),
@@ -123,7 +142,7 @@ async fn the_module_in_icecast() {
 }
 
 /// The proxy, a relay of it, and a relay of the suite, with all that can be tried on them.
-async fn judge_proxies(first: &[&str]) -> Report {
+async fn judge_proxies(first: &[&str], protected: bool) -> Report {
     let upstream = common::free();
     let (first, second) = Proxy::two(first).await;
     let below = Proxy::before(&format!("http://{upstream}")).await;
@@ -134,6 +153,10 @@ async fn judge_proxies(first: &[&str]) -> Report {
         upstream: Some(below.1),
         ..target(&first.url("/live.mp3"))
     };
+    let target = match protected {
+        true => with_protected(target, &first.url(PROTECTED)),
+        false => target,
+    };
     judge(target).await
 }
 
@@ -141,14 +164,15 @@ async fn judge_proxies(first: &[&str]) -> Report {
 async fn the_proxy_in_front_of_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(false).await;
-    let report = judge_proxies(&["--upstream", &icecast.url("")]).await;
+    let report = judge_proxies(&["--upstream", &icecast.url("")], true).await;
+    assert_eq!(outcome(&report, "resume/admitted-anew"), Outcome::Pass);
     is_in_the_table("the proxy in front of Icecast 2.4.4", &report);
 }
 
 #[tokio::test]
 async fn the_proxy_as_origin() {
     let _alone = ALONE.lock().await;
-    let report = judge_proxies(&["--source-password", "hackme"]).await;
+    let report = judge_proxies(&["--source-password", "hackme"], false).await;
     is_in_the_table("the proxy as origin", &report);
 }
 
@@ -159,4 +183,49 @@ async fn the_example_server_in_c() {
     let server = Example::start(&embed::compile("server", work.path())).await;
     let report = judge(target(&server.url("/live.mp3"))).await;
     is_in_the_table("the example server in C", &report);
+}
+
+/// Somebody else's station: no account, and a source that is not the suite's.
+#[tokio::test]
+async fn a_mount_that_somebody_else_feeds() {
+    let _alone = ALONE.lock().await;
+    let icecast = Icecast::start(false).await;
+    let proxy = Proxy::before(&icecast.url("")).await;
+    let (stock, extended) = (icecast.url("/live.mp3"), proxy.url("/live.mp3"));
+    let address = Url::parse(&stock).unwrap().authority;
+    let content = Content::new(Format::Mpeg, 7);
+    let _source = Source::start(&address, "/live.mp3", "source:hackme", content)
+        .await
+        .unwrap();
+    for (url, profiles) in [
+        (&stock, &[Profile::Icecast][..]),
+        (
+            &extended,
+            &[
+                Profile::Icecast,
+                Profile::Resume,
+                Profile::Relay,
+                Profile::Players,
+            ],
+        ),
+    ] {
+        let report = judge(Target::new(url).unwrap()).await;
+        let details =
+            [Outcome::Fail, Outcome::Error].map(|outcome| common::those(&report, outcome));
+        assert!(
+            report.is_good(false) && report.error.is_none(),
+            "{url}: {details:#?}"
+        );
+        for profile in profiles {
+            let of = |case: &&icecast_ext_conformance::report::Judged| case.profile == *profile;
+            let passed = report.cases.iter().filter(of);
+            let passed = passed.filter(|case| case.outcome == Outcome::Pass).count();
+            assert!(passed > 0, "{url}: nothing of {profile:?} was tried");
+        }
+        let skipped = common::those(&report, Outcome::Skip);
+        assert!(
+            skipped.iter().any(|why| why.contains("--source")),
+            "{skipped:#?}"
+        );
+    }
 }

@@ -14,6 +14,8 @@ const MOST: usize = 32;
 const LONGEST_TAIL: u64 = 65_536;
 /// Evidence reaches back so far at least, in milliseconds, if it can.
 const FAR: u64 = 60_000;
+/// Milliseconds that a chunk may take however young it is.
+const FINE: u64 = 1_000;
 
 /// What a client has heard last.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -163,7 +165,7 @@ impl Witness {
     #[must_use]
     pub fn evidence(&self, now: u64, lag: u64) -> Option<Evidence> {
         let (tail, sum) = self.chunker.tail();
-        // Larger chunks, if those that came in a quarter of the time do not reach far enough (R-ANCHOR-8).
+        // Larger chunks, if those that came in a second or a quarter of the time do not reach far enough (R-ANCHOR-8).
         let picks = [Some(4), Some(2), Some(1), None].map(|part| self.chunks(now, part));
         let far = picks
             .iter()
@@ -195,7 +197,8 @@ impl Witness {
             };
             let fits = |chunk: &&Chunk| {
                 let began = begins(chunk).map_or(0, |index| self.cuts[index].1);
-                part.is_none_or(|part| (came - began) * part <= now.saturating_sub(*came))
+                let took = came - began;
+                took <= FINE || part.is_none_or(|part| took * part <= now.saturating_sub(*came))
             };
             let found = cut.chunks.iter().rev().find(fits).or(cut.chunks.first());
             index = found.and_then(|chunk| {

@@ -191,7 +191,7 @@ pub const BUGS: &[Bug] = &[
     bug("some-chunks-prove", "R-ANCHOR-12", "takes no notice of chunks that are not where they should be"),
     bug("any-length-proves", "R-ANCHOR-12", "takes a few chunks for enough"),
     bug("loops-prove", "R-ANCHOR-12", "takes the newest of several places"),
-    bug("trusts-clocks", "R-ANCHOR-13", "takes 5 seconds for S"),
+    bug("trusts-clocks", "R-ANCHOR-13", "takes half of S for S"),
     bug("never-holds-places", "R-ANCHOR-15", "answers 412 at once to places ahead of the edge"),
     bug("proves-before-it-comes", "R-ANCHOR-15", "does not look at what comes after a place was ahead"),
     bug("proofs-one-further", "R-ANCHOR-16", "starts one byte behind the place"),

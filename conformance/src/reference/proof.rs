@@ -1,7 +1,6 @@
 //! Evidence in a request, and what becomes of it (R-ANCHOR-3 to R-ANCHOR-17).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -12,9 +11,6 @@ use super::listener::{HOLD, Held};
 use super::mount::{Mount, now};
 use super::serve::House;
 use crate::anchor::Evidence;
-
-/// S: the bound on how far clocks and delays are apart (R-ANCHOR-13).
-const S: Duration = Duration::from_secs(10);
 
 /// The evidence of a request that is aware; `None` without any.
 pub(crate) fn read(
@@ -65,7 +61,7 @@ pub(crate) fn anywhere(house: &House, evidence: &Evidence) -> Option<Arc<Mount>>
     let question = Question {
         evidence,
         when: now(),
-        s: 10_000,
+        s: house.config.skew_ms(),
     };
     let proves = |mount: &Arc<Mount>| matches!(look(mount, &question).1, Found::At(_));
     house.mounts().into_iter().find(proves)
@@ -94,8 +90,8 @@ pub(crate) async fn prove(
         evidence,
         when: now(),
         s: match is("trusts-clocks") {
-            true => 5000,
-            false => u64::try_from(S.as_millis()).unwrap_or(u64::MAX),
+            true => house.config.skew_ms() / 2,
+            false => house.config.skew_ms(),
         },
     };
     let (began, mut changes, mut held, mut hoped) = (Instant::now(), mount.watch(), None, None);

@@ -51,6 +51,8 @@ pub(crate) struct Run {
     pub(crate) then: Then,
     /// Where the run after the splice is entered, if a parent has said so.
     pub(crate) target: Option<u64>,
+    /// Headers that a bug leaves out, while they come.
+    front: Vec<u8>,
 }
 
 impl Run {
@@ -151,6 +153,7 @@ impl Timeline {
             heard: Heard::new(begins, self.bug),
             then: Then::Running,
             target: None,
+            front: Vec::new(),
         });
         while self.runs.len() > REMEMBERED + 1 {
             self.runs.pop_front();
@@ -183,15 +186,25 @@ impl Timeline {
 
     /// Bytes have come: at a time by the minter's clock, if they bring none along, and now by our own.
     pub(crate) fn push(&mut self, bytes: &[u8], ms: Option<u64>, now: u64) {
+        let front;
+        let mut bytes = bytes;
         let uncounted = self.is("headers-do-not-count");
         let Some(run) = self.runs.back_mut() else {
             return;
         };
-        let fresh = uncounted && run.next() == 0;
-        let headers = pages(bytes)
-            .into_iter()
-            .take_while(|page| fresh && page.header);
-        let left_out: usize = headers.map(|page| page.length).sum();
+        let mut left_out = 0;
+        if uncounted && run.next() == 0 && (bytes.starts_with(b"OggS") || !run.front.is_empty()) {
+            // They may come in pieces.
+            run.front.extend(bytes);
+            let pages = pages(&run.front);
+            if pages.iter().all(|page| page.header) {
+                return;
+            }
+            let headers = pages.iter().take_while(|page| page.header);
+            left_out = headers.map(|page| page.length).sum();
+            front = std::mem::take(&mut run.front);
+            bytes = &front;
+        }
         if let Some(ms) = ms {
             let next = run.next();
             run.times.push_back((next, ms));

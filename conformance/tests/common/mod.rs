@@ -14,6 +14,9 @@ use icecast_ext_conformance::report::Report;
 use icecast_ext_conformance::runner::{self, Options};
 use icecast_ext_conformance::target::{Target, Url};
 
+/// S of the servers, shorter than anybody's, so that a house is judged in less than a minute.
+const SKEW: Duration = Duration::from_secs(4);
+
 /// An address that nobody listens at.
 pub(crate) fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -36,16 +39,19 @@ impl House {
             bug,
             links,
             protected,
+            skew: SKEW,
             ..Config::new(first)
         };
         let relay = Config {
             bug,
             upstream: Some(first.to_string()),
+            skew: SKEW,
             ..Config::new(second)
         };
         let below = Config {
             bug,
             upstream: Some(upstream.to_string()),
+            skew: SKEW,
             ..Config::new(third)
         };
         let servers = [
@@ -70,6 +76,7 @@ impl House {
             protected: Some(url(origin, "/protected.mp3")),
             listener: Some("listener:secret".to_owned()),
             held: Some(64),
+            skew: SKEW,
             patience: Duration::from_secs(20),
             ..Target::new(&url(origin, "/live.mp3").text()).unwrap()
         }

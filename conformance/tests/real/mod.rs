@@ -12,6 +12,13 @@ use crate::common::free;
 /// Windows of some seconds: much is about bytes that have left them.
 const WINDOW: &str = "6";
 
+/// A mount of Icecast's that asks its listeners for a password …
+pub(crate) const PROTECTED: &str = "/protected.mp3";
+/// … which is this one's …
+pub(crate) const LISTENER: &str = "listener:secret";
+/// … and stands so, as MD5, in Icecast's file.
+const USERS: &str = "listener:5ebe2294ecd0e0f08eab7690d2a6ee69\n";
+
 /// The proxy: named by the environment, or built beside this test.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("ICECAST_EXT_BIN") {
@@ -97,9 +104,13 @@ impl Icecast {
              <paths><basedir>/usr/share/icecast2</basedir><logdir>{path}</logdir>\
              <webroot>/usr/share/icecast2/web</webroot><adminroot>/usr/share/icecast2/admin</adminroot></paths>\
              <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>\
-             <security><chroot>0</chroot></security></icecast>",
+             <security><chroot>0</chroot></security>\
+             <mount type=\"normal\"><mount-name>{PROTECTED}</mount-name><authentication type=\"htpasswd\">\
+             <option name=\"filename\" value=\"{path}/users\"/><option name=\"allow_duplicate_users\" value=\"1\"/>\
+             </authentication></mount></icecast>",
             addr.port()
         );
+        std::fs::write(dir.path().join("users"), USERS).unwrap();
         std::fs::write(dir.path().join("icecast.xml"), config).unwrap();
         // It refuses to run as root, but not to start.
         let root = std::fs::metadata("/proc/self")
@@ -144,11 +155,16 @@ impl Icecast {
 pub(crate) struct Proxy {
     addr: SocketAddr,
     _process: Process,
+    _dir: tempfile::TempDir,
 }
 
 impl Proxy {
     /// One with arguments of its own, at an address.
     async fn start(addr: SocketAddr, more: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("proxy.toml");
+        let settings = format!("[mount.\"{PROTECTED}\"]\npull-credentials = \"{LISTENER}\"\n");
+        std::fs::write(&config, settings).unwrap();
         let mut args = texts(["--"]);
         args.push(binary().display().to_string());
         args.extend(texts([
@@ -157,15 +173,16 @@ impl Proxy {
             WINDOW,
             "--delivery-tick",
             "100",
-            "--listen",
         ]));
-        args.push(addr.to_string());
+        args.push(format!("--config={}", config.display()));
+        args.push(format!("--listen={addr}"));
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
         let process = Process::start(&args);
         listens(addr).await;
         Self {
             addr,
             _process: process,
+            _dir: dir,
         }
     }
 

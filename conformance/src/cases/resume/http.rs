@@ -249,7 +249,7 @@ async fn other_origins(s: Session) -> Verdict {
         .field("Access-Control-Expose-Headers")
         .unwrap_or_default()
         .to_ascii_lowercase();
-    for name in ["stream-offset", "stream-window", "link"] {
+    for name in ["stream-offset", "stream-window", "stream-proof", "link"] {
         let observed = format!("Access-Control-Expose-Headers: {exposed}");
         expect(
             exposed == "*" || exposed.contains(name),

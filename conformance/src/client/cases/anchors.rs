@@ -227,16 +227,22 @@ async fn age(s: Scene) -> Verdict {
 
 async fn small_chunks(s: Scene) -> Verdict {
     let mut play = Play::begin(&s).await?;
-    // Where the newest chunk of a higher level took longer than some pieces. All level 0 chunks fit into evidence.
-    let count = 25 * PIECE;
-    let from = (0..2000).map(|step| START + 331 * step).find(|from| {
-        let cuts = Chunker::new(*from).push(&play.stream.bytes(*from, count));
-        let newest = cuts.last().map(|cut| &cut.chunks[..]);
-        let longer = newest.is_some_and(|chunks| {
-            matches!(chunks, [first, .., last] if last.length > first.length + 3 * PIECE as u64)
+    // Where the largest chunk that ends at the newest cut takes far longer than a second, and all others far less. All of
+    // level 0 fit into evidence.
+    let count = 30 * PIECE;
+    let (short, long) = (5 * PIECE as u64, 15 * PIECE as u64);
+    let mixed = |cut: &Cut| {
+        matches!(&cut.chunks[..], [small @ .., large]
+            if large.length > long && !small.is_empty() && small.iter().all(|chunk| chunk.length < short))
+    };
+    let all = Chunker::new(START).push(&play.stream.bytes(START, 8_000_000));
+    let ends = all.iter().filter(|cut| mixed(cut)).map(|cut| cut.at + 100);
+    let from = ends
+        .filter_map(|end| end.checked_sub(count as u64))
+        .find(|from| {
+            let cuts = Chunker::new(*from).push(&play.stream.bytes(*from, count));
+            *from >= START && cuts.last().is_some_and(mixed) && cuts.len() <= 32
         });
-        longer && cuts.len() <= 32
-    });
     let from = from.ok_or_else(|| Stop::Error("the stream has no such place".to_owned()))?;
     play.next = play.stream.at(from);
     let asked = play.first().await?;
@@ -250,11 +256,13 @@ async fn small_chunks(s: Scene) -> Verdict {
     let asked = play.exact().await?;
     let said = evidence(&asked)?;
     let (cuts, _) = cuts(&play, count);
-    let smallest = cuts.last().and_then(|cut| cut.chunks.first());
-    let smallest = smallest.map_or(0, |chunk| chunk.length);
+    let largest = cuts.last().and_then(|cut| cut.chunks.last());
+    let largest = largest.map_or(0, |chunk| chunk.length);
     expect(
-        said.chunks[0].length == smallest,
-        format!("a newest chunk of {smallest} bytes, since it has just come"),
+        said.chunks[0].length < largest,
+        format!(
+            "a newest chunk smaller than {largest} bytes, which took longer than a second and have just come"
+        ),
         format!("one of {} bytes", said.chunks[0].length),
     )
 }

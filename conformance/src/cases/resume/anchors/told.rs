@@ -8,8 +8,8 @@ use crate::http::Request;
 use crate::session::Session;
 use crate::stage::Fed;
 
-/// Clocks may be 10 seconds apart, so evidence needs 20 seconds, and a server some more that it knows.
-const OLD: u64 = 32 * RATE;
+/// Clocks may be S apart, so evidence needs twice that, and a server some more that it knows. In tenths of S.
+const OLD: u64 = 32;
 /// Reasons of servers that hold less, or are more careful.
 const EXCUSED: [&str; 2] = ["young", "short"];
 
@@ -66,18 +66,29 @@ impl Told {
         Ok(evidence)
     }
 
+    /// Of so many tenths of S.
+    pub(super) fn of_tenths(&self, s: &Session, tenths: u64) -> Result<Evidence, Stop> {
+        self.of(tenths_of_skew(s, tenths))
+    }
+
     pub(super) fn of_half_a_second(&self) -> Result<Evidence, Stop> {
         self.of(RATE / 2)
     }
 
     /// With the newest chunks only, as far as they have so many bytes.
-    pub(super) fn of(&self, bytes: u64) -> Result<Evidence, Stop> {
+    fn of(&self, bytes: u64) -> Result<Evidence, Stop> {
         let mut evidence = self.evidence()?;
         while evidence.length() > bytes && evidence.chunks.len() > 1 {
             evidence.chunks.pop();
         }
         Ok(evidence)
     }
+}
+
+/// So many tenths of S, in bytes.
+fn tenths_of_skew(s: &Session, tenths: u64) -> u64 {
+    let ms = u64::try_from(s.target().skew.as_millis()).unwrap_or(u64::MAX);
+    ms.saturating_mul(tenths) / 10 * RATE / 1000
 }
 
 /// Evidence of a stream up to a byte, as of one who has heard all of it at its pace.
@@ -97,7 +108,7 @@ fn evidence(content: Content, next: u64, after: i64) -> Option<Evidence> {
 /// One whose last byte came a second ago, at the mount of all, once that is old enough.
 pub(super) async fn aged(s: &Session) -> Result<Told, Stop> {
     let fed = s.shared(Format::Mpeg).await?;
-    fed.source.until(OLD).await?;
+    fed.source.until(tenths_of_skew(s, OLD)).await?;
     Ok(Told::at(&fed, -RATE.cast_signed()))
 }
 
@@ -115,7 +126,7 @@ pub(super) async fn at_a_loop(s: &Session) -> Result<(Told, Fed), Stop> {
     let mount = s.target().beside(&s.stage().number().to_string(), "mp3");
     let fed = s.stage().feed(mount, content).await?;
     right(s).await?;
-    fed.source.until(OLD).await?;
+    fed.source.until(tenths_of_skew(s, OLD)).await?;
     s.join_at(&fed.mount).await?;
     Ok((Told::at(&fed, -RATE.cast_signed()), fed))
 }
@@ -123,7 +134,7 @@ pub(super) async fn at_a_loop(s: &Session) -> Result<(Told, Fed), Stop> {
 /// Evidence of a stream that nobody has sent.
 pub(super) fn foreign(s: &Session) -> String {
     let content = Content::new(Format::Mpeg, s.stage().number());
-    let evidence = evidence(content, OLD, -RATE.cast_signed());
+    let evidence = evidence(content, tenths_of_skew(s, OLD), -RATE.cast_signed());
     evidence
         .map(|evidence| evidence.value())
         .unwrap_or_default()
@@ -157,7 +168,7 @@ pub(super) fn judged(proof: Proof) -> Verdict {
     match proof {
         Proof::Anchor => Ok(()),
         Proof::None(Some(why)) if EXCUSED.contains(&&why[..]) => Err(Stop::Skip(format!(
-            "the server proves nothing here, why={why}: it needs a window of 40 seconds for that"
+            "the server proves nothing here, why={why}: it needs a window of four times S for that"
         ))),
         Proof::None(why) => Err(Stop::blocked(
             "R-ANCHOR-1 and R-ANCHOR-16",
