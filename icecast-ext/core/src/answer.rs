@@ -29,7 +29,7 @@ pub const CORS: [(&str, &str); 2] = [
     ("Access-Control-Allow-Origin", "*"),
     (
         "Access-Control-Expose-Headers",
-        "Stream-Offset, Stream-Window, Link, icy-name, icy-br, icy-genre, icy-url, icy-metaint",
+        "Stream-Offset, Stream-Window, Stream-Proof, Link, icy-name, icy-br, icy-genre, icy-url, icy-metaint",
     ),
 ];
 
@@ -133,7 +133,7 @@ impl Answer {
             .field("Access-Control-Allow-Methods", "GET, HEAD")
             .field(
                 "Access-Control-Allow-Headers",
-                "Resume-Offset, Icy-MetaData, Range",
+                "Resume-Offset, Resume-Anchor, Icy-MetaData, Range",
             )
             .field("Access-Control-Max-Age", "86400")
             .shared()
@@ -251,7 +251,7 @@ mod tests {
     use crate::address::{Epoch, Offset, Window};
 
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
-    const SHARED: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Stream-Offset, Stream-Window, Link, \
+    const SHARED: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Stream-Offset, Stream-Window, Stream-Proof, Link, \
         icy-name, icy-br, icy-genre, icy-url, icy-metaint\r\n";
 
     fn text(answer: &Answer, asked: Version) -> String {
@@ -279,7 +279,7 @@ mod tests {
         let fields = format!(
             "HTTP/1.1 204 No Content\r\nDate: {DATE}\r\nConnection: close\r\nAllow: GET, HEAD, OPTIONS\r\n\
              Access-Control-Allow-Methods: GET, HEAD\r\n\
-             Access-Control-Allow-Headers: Resume-Offset, Icy-MetaData, Range\r\n\
+             Access-Control-Allow-Headers: Resume-Offset, Resume-Anchor, Icy-MetaData, Range\r\n\
              Access-Control-Max-Age: 86400\r\n{SHARED}\r\n"
         );
         assert_eq!(text(&Answer::preflight(), Version::Http11), fields);

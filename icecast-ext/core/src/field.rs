@@ -89,9 +89,9 @@ pub struct StreamWindow {
     pub rate: Option<u64>,
 }
 
-/// A field is malformed. The answer is 400, naming the field (R-FIELD-3).
+/// A field is malformed. The answer is 400, naming the field (R-FIELD-3, R-ANCHOR-5).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why} (R-FIELD-3)")]
+#[error("{field}: {why} ({})", if *field == RESUME_ANCHOR { "R-ANCHOR-5" } else { "R-FIELD-3" })]
 pub struct FieldError {
     /// The field's or query parameter's name.
     pub field: &'static str,

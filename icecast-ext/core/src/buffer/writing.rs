@@ -9,6 +9,9 @@ use crate::codec::{Format, Mark, Tracker};
 
 use super::{Buffer, RunStart};
 
+/// Titles that wait for their bytes.
+const MAX_WAITING: usize = 64;
+
 /// Something with a place among the bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -212,13 +215,16 @@ impl Writing {
         (first || damaged.max(1).ilog2() > before.max(1).ilog2()).then_some(damaged)
     }
 
-    /// An event of the source or the parent. One below the published edge is the timeline's to judge: a relay is told again what
-    /// it knows when it resumes.
+    /// An event of the source or the parent. One below the published edge is the timeline's to judge, since a relay is told again
+    /// what it knows when it resumes, and so are two titles for one byte (R-TITLE-2). Of 64 titles that wait for their bytes
+    /// the oldest is forgotten if another comes.
     pub fn event(&mut self, event: Event) {
-        if let Event::Title(at, _) = event {
-            // Of two titles for the same byte the later is true.
-            self.events
-                .retain(|e| !matches!(e, Event::Title(other, _) if *other == at));
+        if matches!(event, Event::Title(..)) {
+            let is_title = |event: &Event| matches!(event, Event::Title(..));
+            if self.events.iter().filter(|event| is_title(event)).count() >= MAX_WAITING {
+                let oldest = self.events.iter().position(is_title);
+                oldest.and_then(|oldest| self.events.remove(oldest));
+            }
         }
         self.events.push_back(event);
     }
@@ -281,6 +287,8 @@ impl Writing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn offset(n: u64) -> Offset {
@@ -333,21 +341,51 @@ mod tests {
     }
 
     #[test]
-    fn a_title_waits_for_its_first_byte_and_the_last_of_two_wins() {
+    fn titles_wait_for_their_first_byte_and_the_later_of_two_moves_up() {
         let mut w = writing();
+        let mut buffer = Buffer::new(0, Duration::from_millis(250));
+        buffer.begin(&RunStart {
+            epoch: Epoch::from_bytes([1; 16]),
+            first: offset(100),
+            declared: false,
+            format: Format::Opaque,
+            fields: Bytes::new(),
+            prelude: None,
+        });
         w.append(b"abc", None);
-        w.event(Event::Title(offset(103), "one".into()));
-        w.event(Event::Title(offset(103), "two".into()));
+        for text in ["one", "two", "two", "three"] {
+            w.event(Event::Title(offset(103), text.into()));
+        }
         w.event(Event::Title(offset(7), "late".into()));
-        assert_eq!(
-            w.take(false).unwrap().events,
-            [Event::Title(offset(7), "late".into())]
-        );
+        let first = w.take(false).unwrap();
+        assert_eq!(first.events, [Event::Title(offset(7), "late".into())]);
+        buffer.grow(&first, 0);
         assert_eq!(w.take(false), None);
         w.append(b"d", None);
+        buffer.grow(&w.take(false).unwrap(), 0);
+        let run = buffer.timeline.runs().next_back().unwrap();
+        let placed: Vec<_> = run
+            .titles
+            .iter()
+            .map(|title| (title.at.get(), &title.text[..]))
+            .collect();
+        let expected: [(u64, &[u8]); 4] =
+            [(7, b"late"), (103, b"one"), (104, b"two"), (105, b"three")];
+        assert_eq!(placed, expected);
+    }
+
+    #[test]
+    fn titles_without_bytes_are_bounded() {
+        let mut w = writing();
+        for n in 0..1000 {
+            w.event(Event::Title(offset(100), format!("{n}").into()));
+        }
+        w.append(b"a", None);
+        let events = w.take(false).unwrap().events;
+        assert_eq!(events.len(), MAX_WAITING);
         assert_eq!(
-            w.take(false).unwrap().events,
-            [Event::Title(offset(103), "two".into())]
+            events.last(),
+            Some(&Event::Title(offset(100), "999".into()))
         );
     }
 }
