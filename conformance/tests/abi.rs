@@ -116,4 +116,6 @@ async fn the_c_library_passes_every_case() {
         .filter(|case| case.outcome != Outcome::Pass)
         .collect();
     assert!(rest.is_empty() && report.error.is_none(), "{report:#?}");
+    let table = include_str!("../../docs/compatibility.md");
+    assert!(table.contains("| `libicecast_ext.so` | passes |"));
 }
