@@ -355,3 +355,22 @@ fn a_peer_with_our_own_names_is_no_news() {
     }
     assert!(!world.is_proven() && world.news.is_empty());
 }
+
+#[test]
+fn a_peer_that_counts_otherwise_under_the_same_name_is_dropped() {
+    let mut world = World::same(Station::Live, 12, 400, 0);
+    world.steps(60);
+    assert!(world.is_proven());
+    let known = world.heard - 5;
+    world.shift += 7;
+    world.steps(10);
+    // Until that is seen, what was compared is what it was; what came since, nobody knows.
+    assert_eq!(world.find(known - 7), Some(Named::Own(at(OURS, known))));
+    assert_eq!(world.find(known + 1_000), None);
+    world.steps(60);
+    assert!(!world.is_proven());
+    let last = world.news.last();
+    assert!(matches!(last, Some(News::Refuted { .. })), "{last:?}");
+    world.steps(60);
+    assert!(!world.is_proven());
+}
