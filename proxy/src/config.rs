@@ -42,6 +42,10 @@ pub struct Config {
     pub delivery_tick: Duration,
     /// Base URLs of other relays, without a trailing slash.
     pub relays: Vec<String>,
+    /// Relays whose names of the same bytes are learned.
+    pub peers: Vec<Upstream>,
+    /// Between the two proofs that an epoch of theirs is one of ours.
+    pub peer_proof: Duration,
     /// Mounts that are pulled from the start.
     pub always: Vec<String>,
     /// How long listeners are kept without an upstream.

@@ -150,8 +150,10 @@ pub(crate) async fn serve(
         },
     };
     let (mut began, lost) = began(start.kind);
-    if proof == Some(Proof::Anchor) {
-        began = "resume by content";
+    match proof {
+        Some(Proof::Anchor) => began = "resume by content",
+        Some(Proof::Alias) => began = "resume by alias",
+        _ => {}
     }
     let player = wanted.stock.as_ref().map(Ask::family);
     tracing::info!(address = %caller.address, mount = station.path, agent = caller.agent, client = ?tier, player, began, at = %start.at, lost, "listener");
@@ -160,6 +162,9 @@ pub(crate) async fn serve(
         Err(error) => return tracing::warn!(%error, "a listener's socket was lost"),
     };
     station.figures.admitted(caller, kind, aware, &start);
+    if proof == Some(Proof::Alias) {
+        station.figures.aliased.one();
+    }
     let id = server.audience.admitted(Joining {
         caller,
         mount: &station.path,

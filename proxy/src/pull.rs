@@ -4,13 +4,13 @@ mod body;
 mod feed;
 pub(crate) mod follow;
 mod legacy;
+mod peers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use icecast_ext_core::address::Position;
-use icecast_ext_core::field::{From, Miss, Resume, STREAM_OFFSET, StreamOffset};
+use icecast_ext_core::field::{Resume, STREAM_OFFSET, StreamOffset};
 use icecast_ext_core::head::{Response, encode_path, upstream_lines};
 use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
@@ -83,6 +83,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     if server.gate.gone() {
         return follow::run(&server, &station).await;
     }
+    let _peers = peers::follow(&server, &station);
     let mut memory = Memory::of(&station);
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
@@ -250,15 +251,32 @@ struct Asking<'a> {
 
 /// Asks on a connection that has just been made, and reads to the end.
 async fn asked(
-    mut stream: Stream,
+    stream: Stream,
     asking: Asking<'_>,
     station: &Station,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
     // Kept through every 412: a parent that is behind us in our own epoch has to catch up.
-    let held = station.mount.received();
+    let held = station.mount.received().map(Resume::at);
+    let (kind, body) = opened(stream, &asking, &station.path, held).await?;
+    let upstream = asking.upstream;
+    let _pulling = upstream.map(|upstream| upstream.ledger().pulled(&station.path));
+    station.figures.pulled(Pulled::Connected);
+    match kind {
+        Kind::Feed { spliced } => feed::run(station, body, spliced, memory).await,
+        Kind::Legacy { shape, lines } => legacy::run(station, body, shape, lines, memory).await,
+    }
+}
+
+/// Asks for a mount, and reads the answer up to its body.
+async fn opened(
+    mut stream: Stream,
+    asking: &Asking<'_>,
+    path: &str,
+    resume: Option<Resume>,
+) -> Result<(Kind, Body), Ended> {
     stream
-        .send(request(&asking, &station.path, held).as_bytes())
+        .send(request(asking, path, resume).as_bytes())
         .await?;
     let mut buffer = BytesMut::with_capacity(16 << 10);
     let deadline = Instant::now() + HEAD_TIME;
@@ -279,29 +297,17 @@ async fn asked(
         };
     };
     let _ = buffer.split_to(length);
-    let upstream = asking.upstream;
-    let _pulling = upstream.map(|upstream| upstream.ledger().pulled(&station.path));
     let body = Body {
         stream,
         buffer,
         chunks,
     };
-    station.figures.pulled(Pulled::Connected);
-    match kind {
-        Kind::Feed { spliced } => feed::run(station, body, spliced, memory).await,
-        Kind::Legacy { shape, lines } => legacy::run(station, body, shape, lines, memory).await,
-    }
+    Ok((kind, body))
 }
 
-fn request(asking: &Asking<'_>, path: &str, held: Option<Position>) -> String {
+fn request(asking: &Asking<'_>, path: &str, resume: Option<Resume>) -> String {
     let path = encode_path(path);
-    let resume = held.map_or_else(String::new, |at| {
-        let resume = Resume {
-            from: From::At(at),
-            miss: Miss::Oldest,
-            max_lag: None,
-            session: None,
-        };
+    let resume = resume.map_or_else(String::new, |resume| {
         format!("Resume-Offset: {}\r\n", resume.encode())
     });
     let authorization = asking

@@ -13,10 +13,12 @@ use crate::server::Server;
 use crate::{descriptors, house, notify, origin};
 
 /// Open or in use already: changing them takes a new process.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 10] = [
     "upstream",
     "upstream-ca",
     "upstream-admin",
+    "peers",
+    "peer-proof",
     "listen",
     "listen-tls",
     "state",
@@ -136,6 +138,8 @@ fn keep_what_is_fixed(now: &Config, next: &mut Config) -> Vec<Change> {
     };
     let refused = changes(&only(given(&now.options)), &only(given(&next.options)));
     next.upstream.clone_from(&now.upstream);
+    next.peers.clone_from(&now.peers);
+    next.peer_proof = now.peer_proof;
     next.listen.clone_from(&now.listen);
     next.state.clone_from(&now.state);
     next.admin = now.admin;
@@ -146,6 +150,8 @@ fn keep_what_is_fixed(now: &Config, next: &mut Config) -> Vec<Change> {
     options
         .upstream_admin
         .clone_from(&now.options.upstream_admin);
+    options.peers.clone_from(&now.options.peers);
+    options.peer_proof = now.options.peer_proof;
     options.listen.clone_from(&now.options.listen);
     options.listen_tls.clone_from(&now.options.listen_tls);
     options.state.clone_from(&now.options.state);

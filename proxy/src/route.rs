@@ -86,7 +86,7 @@ impl Server {
         };
         // Whoever has to be judged first learns nothing here of what is held.
         let asks = admission::asks(mode);
-        let known = !asks && wanted.epochs().any(|epoch| station.knows(epoch));
+        let known = !asks && wanted.epochs().any(|epoch| station.knows_somehow(epoch));
         match station.admits(known).await {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {

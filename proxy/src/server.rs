@@ -33,6 +33,8 @@ pub(crate) struct Server {
     pub(crate) stations: Stations,
     /// `None`: an origin.
     pub(crate) upstream: Option<Arc<Origin>>,
+    /// Whose names of our bytes are learned.
+    pub(crate) peers: Vec<Arc<Origin>>,
     /// For `listen-tls`, if there is any.
     pub(crate) certificates: Option<Arc<Certificates>>,
     /// Our name in `Via`.
@@ -92,6 +94,9 @@ impl Server {
             None => None,
             Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
         };
+        let peers = config.peers.iter();
+        let peers = peers.map(|peer| Origin::new(peer.clone(), format!("1.1 {id}")).map(Arc::new));
+        let peers = peers.collect::<anyhow::Result<Vec<_>>>()?;
         let door = Arc::new(Door::new()?);
         let figures = Arc::new(Figures::default());
         let access_log = AccessLog::start(config.access_log.as_deref()).with_context(|| {
@@ -126,6 +131,7 @@ impl Server {
             journal,
             stations: Stations::new(limits.mounts.clone()),
             upstream,
+            peers,
             certificates,
             id,
             audience,

@@ -220,6 +220,11 @@ impl Station {
         held.saturating_sub(self.mount.config().burst)
     }
 
+    /// One of this mount's epochs, or a peer's that is known to be one.
+    pub(crate) fn knows_somehow(&self, epoch: Epoch) -> bool {
+        self.knows(epoch) || self.mount.knows_alias(epoch)
+    }
+
     /// One of this mount's epochs, whether or not its bytes are still held.
     pub(crate) fn knows(&self, epoch: Epoch) -> bool {
         self.mount.with(|timeline| timeline.knows(epoch))

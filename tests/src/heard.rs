@@ -58,7 +58,7 @@ impl Heard {
             Event::Moved { .. } => self.moves += 1,
             Event::Spliced { from, to } => self.splices.push((self.audio.len(), from, to)),
             Event::Stitched { .. } => self.stitches += 1,
-            Event::Anchored { at } => self.anchored.push((self.audio.len(), at)),
+            Event::Anchored { at, .. } => self.anchored.push((self.audio.len(), at)),
             Event::Lost(loss) => self.losses.push((self.audio.len(), loss)),
             Event::Cut { .. } => self.cuts += 1,
             Event::Note(note) => self.notes.push(format!("{note:?}")),

@@ -42,7 +42,7 @@ pub mod trust;
 pub use builder::Builder;
 pub use icecast_ext_core::address::{Epoch, Offset, Position};
 pub use icecast_ext_core::client::{
-    ClientError, Event, GaveUp, Loss, Note, Start, Stats, Title, Trouble, Why,
+    ClientError, Event, GaveUp, Loss, Note, Proven, Start, Stats, Title, Trouble, Why,
 };
 pub use icecast_ext_core::field::Miss;
 pub use listener::Listener;

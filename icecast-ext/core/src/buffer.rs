@@ -8,9 +8,11 @@
 //! | `writing` | bytes that are not published yet; the codec tracker |
 //! | `ring` | immutable chunks, addressed by position |
 //! | `turn` | what a listener is sent at once, and what is left of it when the socket takes less |
+//! | `peers` | other names of the bytes |
 //! | `adopt` | a parent's relay feed, written into a mount |
 
 mod adopt;
+mod peers;
 mod ring;
 mod turn;
 mod writing;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::address::{Epoch, Offset, Position};
+use crate::alias::Aliases;
 use crate::anchor::{Evidence, Index, SKEW, Shown};
 use crate::codec::Format;
 use crate::field::{Proof, Resume};
@@ -64,6 +67,8 @@ pub struct Buffer {
     index: Index,
     /// … which is this.
     indexed: Option<RunId>,
+    /// What peers call them.
+    aliases: Aliases,
     /// For FORMAT frames.
     tick_ms: u32,
     /// No more will come.
@@ -79,6 +84,7 @@ impl Buffer {
             ring: Ring::default(),
             index: Index::new(0, SKEW),
             indexed: None,
+            aliases: Aliases::default(),
             tick_ms: tick_ms(tick),
             closed: false,
         }
@@ -131,6 +137,7 @@ impl Buffer {
             ring: Ring::default(),
             index: Index::new(0, SKEW),
             indexed: None,
+            aliases: Aliases::default(),
             tick_ms: tick_ms(tick),
             closed,
         };
@@ -178,6 +185,7 @@ impl Buffer {
         if let Some(run) = self.indexed.and_then(|run| self.timeline.run(run)) {
             self.index.evict(run.window.first.get());
         }
+        self.evict_aliases();
     }
 
     /// Adds to `turn` what a listener at `from` is sent next: up to about `limit` bytes, of which no more than that are

@@ -44,7 +44,7 @@ use reading::{Heard, Reading};
 use relays::Relays;
 
 pub use answer::{Head, MAX_SKIP};
-pub use event::{Event, GaveUp, Loss, Note, Stats, Title, Trouble, Why};
+pub use event::{Event, GaveUp, Loss, Note, Proven, Stats, Title, Trouble, Why};
 pub use options::{ClientError, Options, Request, Start, Step};
 pub use relays::MAX_RELAYS;
 
@@ -122,7 +122,7 @@ impl Client {
             Event::Joined { at, .. } | Event::Stitched { at } | Event::Lost(Loss { at, .. }) => {
                 self.told = *at
             }
-            Event::Anchored { at } | Event::Spliced { to: at, .. } => self.told = Some(*at),
+            Event::Anchored { at, .. } | Event::Spliced { to: at, .. } => self.told = Some(*at),
             Event::Audio(bytes) => {
                 self.told = self.told.map(|at| {
                     Position::new(at.epoch, at.offset.saturating_add(bytes.len() as u64))

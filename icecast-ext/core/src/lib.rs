@@ -19,12 +19,14 @@
 //! | [`plan`] | what a listener is sent from there |
 //! | [`stock`] | players that know nothing of us, and resume with `Range` |
 //! | [`anchor`] | where do a client's last bytes stand, if nobody knows its epoch? |
+//! | [`alias`] | which epoch of another server has the same bytes as ours? |
 //! | [`answer`] | short answers, and the heads of streams |
 //! | [`frame`] | the relay feed's frames |
 //! | [`client`] | the resuming client as a state machine |
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod alias;
 pub mod anchor;
 pub mod answer;
 pub mod buffer;

@@ -227,7 +227,8 @@ impl Timeline {
         Place::Unknown
     }
 
-    fn ahead(&self, asked: Offset, next: Offset) -> Refusal {
+    /// A position beyond what is known: soon to be, or too far.
+    pub(crate) fn ahead(&self, asked: Offset, next: Offset) -> Refusal {
         let rate = self.runs.back().and_then(|run| run.rate()).unwrap_or(RATE);
         let near = rate.saturating_mul(AHEAD.as_secs());
         if asked.since(next).is_some_and(|bytes| bytes <= near) {

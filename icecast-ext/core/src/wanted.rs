@@ -134,10 +134,32 @@ impl Wanted {
         }
     }
 
-    /// As [`Wanted::start`], by content where the request has evidence and asks for no epoch that is known here.
-    /// `now`: when the request came, ms by the clock of [`Buffer::grow`], and the same if it is decided anew.
+    /// As [`Wanted::start`], by alias or by content where the request asks for no epoch that is known here: by content if it
+    /// has evidence. `now`: when the request came, ms by the clock of [`Buffer::grow`], and the same if it is decided anew.
     #[must_use]
     pub fn decide(&self, buffer: &Buffer, now: u64) -> Decided {
+        // A feed passes on names, and has to have its own (R-ALIAS-7).
+        let asked = self.asked.filter(|_| self.tier == Tier::Aware);
+        match asked.and_then(|asked| buffer.start_by_alias(&asked)) {
+            None => self.decide_by_content(buffer, now),
+            Some((soon @ Err(Refusal::Soon { .. }), _)) => {
+                let by_content = self.decide_by_content(buffer, now);
+                match by_content.proof {
+                    Some(Proof::Anchor) => by_content,
+                    _ => Decided {
+                        start: soon,
+                        proof: None,
+                    },
+                }
+            }
+            Some((start, exact)) => Decided {
+                start,
+                proof: exact.then_some(Proof::Alias),
+            },
+        }
+    }
+
+    fn decide_by_content(&self, buffer: &Buffer, now: u64) -> Decided {
         let timeline = &buffer.timeline;
         let unknown =
             |asked: &Resume| !matches!(asked.from, From::At(at) if timeline.knows(at.epoch));
@@ -173,7 +195,7 @@ impl Wanted {
 pub struct Decided {
     /// Where, or why nowhere.
     pub start: Result<Start, Refusal>,
-    /// `Stream-Proof`, if there was evidence that counted.
+    /// `Stream-Proof`, if there was evidence that counted, or an alias.
     pub proof: Option<Proof>,
 }
 

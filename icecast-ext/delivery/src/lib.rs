@@ -54,6 +54,7 @@ pub mod journal;
 mod listener;
 pub mod mount;
 mod peek;
+mod peers;
 mod socket;
 pub mod survey;
 mod tally;

@@ -142,10 +142,10 @@ fn counted(names: &mut Names<'_>, mounts: &Mounts) -> Result<(), Error> {
             }
         }
     }
-    let sums: [Named<MountFigures, u64>; 6] = [
+    let sums: [Named<MountFigures, u64>; 8] = [
         (
             "resumes_spliced",
-            "Resumes that a declared splice led into another epoch",
+            "Resumes that a declared splice or an alias led into another epoch",
             None,
             |figures| figures.sum(|starts| &starts.spliced),
         ),
@@ -166,6 +166,18 @@ fn counted(names: &mut Names<'_>, mounts: &Mounts) -> Result<(), Error> {
             "Resumes that were answered 412 or 503",
             None,
             |figures| figures.refused.get(),
+        ),
+        (
+            "resumes_aliased",
+            "Resumes at a position of a peer's that is known to be one of ours",
+            None,
+            |figures| figures.aliased.get(),
+        ),
+        (
+            "aliases_dropped",
+            "Peers' epochs that turned out not to be ours",
+            None,
+            |figures| figures.aliases_refuted.get(),
         ),
         (
             "received",
@@ -241,7 +253,7 @@ fn held(names: &mut Names<'_>, stations: &[Arc<Station>]) -> Result<(), Error> {
             family.gauge(&[("mount", &station.path), ("kind", kind)], count as f64)?;
         }
     }
-    let gauges: [Named<Station, f64>; 4] = [
+    let gauges: [Named<Station, f64>; 5] = [
         ("window", "What the back buffer holds", BYTES, |station| {
             station.mount.held() as f64
         }),
@@ -256,6 +268,12 @@ fn held(names: &mut Names<'_>, stations: &[Arc<Station>]) -> Result<(), Error> {
             "Bytes a second of the stream; 0 while unknown",
             BYTES,
             |station| station.mount.rate() as f64,
+        ),
+        (
+            "aliases",
+            "Peers' epochs that are known to be ours",
+            None,
+            |station| station.mount.aliases() as f64,
         ),
         (
             "supply_up",

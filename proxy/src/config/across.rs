@@ -1,9 +1,13 @@
 //! What options mean to one another.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::problem::Findings;
 use super::{Admission, Config};
+
+/// Repeats on the radio are over by then, mostly.
+const SURE: Duration = Duration::from_secs(60);
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     what_is_served(config, findings);
@@ -38,6 +42,7 @@ fn what_is_served(config: &Config, findings: &mut Findings) {
         for (name, given) in [
             ("upstream-ca", options.upstream_ca.is_some()),
             ("upstream-admin", options.upstream_admin.is_some()),
+            ("peers", !options.peers.is_empty()),
         ] {
             if given {
                 findings.warn(
@@ -47,6 +52,13 @@ fn what_is_served(config: &Config, findings: &mut Findings) {
                 );
             }
         }
+    }
+    if config.peer_proof < SURE {
+        findings.warn(
+            "peer-proof",
+            format!("is {} s", config.peer_proof.as_secs()),
+            "a jingle that loops for longer may deceive it: leave it out but for tests",
+        );
     }
     let Some(upstream) = &config.upstream else {
         return;

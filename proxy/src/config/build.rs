@@ -154,6 +154,14 @@ impl Build {
         for relay in &options.relays {
             relays.extend(self.parsed("relays", values::base_url(relay)));
         }
+        let mut peers = Vec::new();
+        for peer in &options.peers {
+            let peer = self.parsed("peers", Upstream::parse(peer));
+            peers.extend(peer.map(|peer| Upstream {
+                ca: options.upstream_ca.clone(),
+                ..peer
+            }));
+        }
         let public_url = options.public_url.as_deref().map(values::base_url);
         let mounts = options
             .mount
@@ -172,6 +180,8 @@ impl Build {
                 .map_or_else(Level::default, Level::from),
             delivery_tick: self.tick("delivery-tick", options.delivery_tick),
             relays,
+            peers,
+            peer_proof: self.seconds("peer-proof", options.peer_proof, 600, 1),
             always: options.always.clone(),
             patience: self.seconds("patience", options.patience, 120, 1),
             trusted_proxies: options.trusted_proxy.clone(),

@@ -55,6 +55,13 @@ pub struct Options {
     #[arg(long = "relay", value_name = "URL", help_heading = "Addresses")]
     #[serde(rename = "relays")]
     pub relays: Vec<String>,
+    /// A relay of the same source in another tree: its epochs become aliases of ours once that is proven, and its listeners go on here; may be repeated
+    #[arg(long = "peer", value_name = "URL", help_heading = "Upstream")]
+    #[serde(rename = "peers")]
+    pub peers: Vec<String>,
+    /// Seconds of equal bytes before an alias is proven; under 60 is for tests: a jingle that loops for longer may deceive it [default: 600]
+    #[arg(long, value_name = "SECONDS", help_heading = "Upstream")]
+    pub peer_proof: Option<u64>,
     /// A proxy in front of us (an address, or a network as 10.0.0.0/8), whose X-Forwarded-For is believed; may be repeated
     #[arg(long, value_name = "IP[/BITS]", value_parser = network, help_heading = "Addresses")]
     #[serde(deserialize_with = "networks")]

@@ -61,7 +61,7 @@ pub(crate) enum Pulled {
 pub(crate) struct Starts {
     pub(crate) joins: Count,
     pub(crate) resumes: Count,
-    /// Among `resumes`: into another epoch, by a declared splice.
+    /// Among `resumes`: into another epoch, by a declared splice or an alias.
     pub(crate) spliced: Count,
     pub(crate) misses: Count,
 }
@@ -95,6 +95,10 @@ pub(crate) struct MountFigures {
     pub(crate) lost_unknown: Count,
     /// Resumes that were refused.
     pub(crate) refused: Count,
+    /// Resumes at a peer's position.
+    pub(crate) aliased: Count,
+    /// Peers whose stream was found to be another.
+    pub(crate) aliases_refuted: Count,
     /// By [`REASONS`].
     pub(crate) left: [Count; REASONS.len()],
     pub(crate) pulled: [Count; 5],
@@ -114,6 +118,8 @@ impl MountFigures {
             lost_bytes: Count::default(),
             lost_unknown: Count::default(),
             refused: Count::default(),
+            aliased: Count::default(),
+            aliases_refuted: Count::default(),
             left: Default::default(),
             pulled: Default::default(),
             tallies: Mutex::default(),

@@ -1,6 +1,6 @@
 //! An event in words, and as an object.
 
-use icecast_ext_client::Event;
+use icecast_ext_client::{Event, Proven};
 use icecast_ext_core::address::Position;
 use serde_json::{Value, json};
 
@@ -28,8 +28,12 @@ pub(super) fn words(event: &Event) -> Option<String> {
         Event::Spliced { from, to } => {
             format!("a new epoch follows: {from} -> {to}, nothing is lost")
         }
-        Event::Anchored { at } => {
-            format!("the relay has proven by content that it goes on at {at}")
+        Event::Anchored { at, by } => {
+            let by = match by {
+                Proven::Anchor => "has proven by content",
+                Proven::Alias => "knows by an alias",
+            };
+            format!("the relay {by} that it goes on at {at}")
         }
         Event::Stitched { .. } => "continued, as the bytes prove".to_owned(),
         Event::Lost(loss) => format!(
@@ -73,7 +77,14 @@ pub(super) fn object(event: &Event) -> Option<Value> {
         Event::Spliced { from, to } => {
             json!({"event": "spliced", "from": place(Some(*from)), "to": place(Some(*to))})
         }
-        Event::Anchored { at } => json!({"event": "anchored", "at": place(Some(*at))}),
+        Event::Anchored { at, by } => json!({
+            "event": "anchored",
+            "at": place(Some(*at)),
+            "by": match by {
+                Proven::Anchor => "anchor",
+                Proven::Alias => "alias",
+            },
+        }),
         Event::Stitched { at } => json!({"event": "stitched", "at": place(*at)}),
         Event::Lost(loss) => json!({
             "event": "lost",

@@ -10,7 +10,12 @@ use super::{Body, Ended, Memory};
 use crate::station::{Station, Supply};
 
 /// A parent that says nothing for so long is dead (R-FEED-12), or for two of its ticks if that is longer.
-const SILENCE: Duration = Duration::from_millis(500);
+pub(super) const SILENCE: Duration = Duration::from_millis(500);
+
+/// Of a parent that publishes so often.
+pub(super) fn silence(tick_ms: u32) -> Duration {
+    SILENCE.max(Duration::from_millis(u64::from(tick_ms) * 2))
+}
 
 /// Reads to the end. `spliced`: the parent no longer holds the run that we asked for the end of, and says what a declared
 /// splice puts in its place.
@@ -30,7 +35,7 @@ pub(super) async fn run(
         let fed = decoder.feed(bytes, &mut frames);
         for frame in frames.drain(..) {
             if let Frame::Format { tick_ms, .. } = &frame {
-                silence = SILENCE.max(Duration::from_millis(u64::from(*tick_ms) * 2));
+                silence = self::silence(*tick_ms);
             }
             if matches!(frame, Frame::Data { .. }) {
                 memory.last_byte = Some(Instant::now());

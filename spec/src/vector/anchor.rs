@@ -148,6 +148,9 @@ pub struct Proof {
     /// `anchor`
     #[serde(default)]
     pub anchor: bool,
+    /// `alias`
+    #[serde(default)]
+    pub alias: bool,
     /// With `none`, if it says so.
     pub why: Option<String>,
 }

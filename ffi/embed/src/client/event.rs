@@ -154,7 +154,7 @@ impl Words {
                 place = Some(to);
                 None
             }
-            Event::Anchored { at } => {
+            Event::Anchored { at, .. } => {
                 told.kind = ICECAST_EXT_EVENT_ANCHORED;
                 place = Some(at);
                 None

@@ -113,7 +113,7 @@ impl Index {
     }
 
     /// The edge.
-    pub(super) fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         self.chunker.next()
     }
 

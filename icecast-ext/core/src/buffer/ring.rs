@@ -91,7 +91,7 @@ impl Ring {
     }
 
     /// Up to `len` bytes from `at` on, in their pieces; none if `at` is not held.
-    pub(super) fn bytes(
+    pub(crate) fn bytes(
         &self,
         run: Option<RunId>,
         at: Offset,

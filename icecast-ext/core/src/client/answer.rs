@@ -8,7 +8,7 @@ use crate::codec::Format;
 use crate::field::{Proof, STREAM_PROOF, StreamOffset, StreamWindow, duplicates};
 use crate::head::Field;
 
-use super::event::{Loss, Note, Trouble, Why};
+use super::event::{Loss, Note, Proven, Trouble, Why};
 
 /// Bytes heard before that are skipped to get to the next one; a relay further behind is left. 16 MiB.
 pub const MAX_SKIP: u64 = 16 * 1024 * 1024;
@@ -132,7 +132,7 @@ pub(super) enum Rate {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) offset: Option<StreamOffset>,
-    /// What it makes of our evidence.
+    /// What it makes of our evidence, or of the position.
     pub(super) proof: Option<Proof>,
     /// `Stream-Offset` was there, but could not be read.
     pub(super) malformed: bool,
@@ -151,8 +151,8 @@ pub(super) enum Entry {
     Continue(u64),
     /// Another epoch, nothing lost.
     Spliced(Position),
-    /// Another epoch, and the next byte of it, as our evidence proved to the relay.
-    Anchored(Position),
+    /// Another epoch, and the next byte of it, as was proven to the relay.
+    Anchored(Position, Proven),
     /// A hole, and after it so many bytes that were heard before.
     Lost(Loss, u64),
     /// Content has to tell. `at` is the place of the first byte, if the server knows it.
@@ -221,12 +221,13 @@ impl Asked<'_> {
         notes
     }
 
-    /// Does the answer answer this, and how (R-RESUME-6, R-MISS-11, R-ANCHOR-18)?
+    /// Does the answer answer this, and how (R-RESUME-6, R-MISS-11, R-ANCHOR-18, R-ALIAS-5)?
     pub(super) fn entry(
         &self,
         answer: Option<&StreamOffset>,
         proof: Option<Proof>,
     ) -> Result<Entry, Trouble> {
+        let alias = proof == Some(Proof::Alias) && !self.rejoin;
         let proof = proof.filter(|_| self.evidence);
         let why = if self.rejoin { Why::Refused } else { Why::Gone };
         let lost = |at: Option<Position>, bytes: Option<u64>, why| {
@@ -260,7 +261,12 @@ impl Asked<'_> {
                     && answer.prelude == 0
                     && wanted.is_none_or(|wanted| wanted.epoch != answer.at.epoch) =>
             {
-                Ok(Entry::Anchored(answer.at))
+                Ok(Entry::Anchored(answer.at, Proven::Anchor))
+            }
+            (Some(wanted), Some(answer))
+                if alias && answer.prelude == 0 && wanted.epoch != answer.at.epoch =>
+            {
+                Ok(Entry::Anchored(answer.at, Proven::Alias))
             }
             (None, Some(answer)) => stitch(Some(answer.at), Why::Unaware),
             (Some(wanted), Some(answer)) if wanted.epoch == answer.at.epoch => {

@@ -46,10 +46,12 @@ pub enum Event {
         /// The next byte, if its position is known.
         at: Option<Position>,
     },
-    /// The bytes that follow continue the bytes so far, as our evidence proved to a relay that names them otherwise.
+    /// The bytes that follow continue the bytes so far, as was proven to a relay that names them otherwise.
     Anchored {
         /// The next byte, as this relay names it.
         at: Position,
+        /// What has proven it.
+        by: Proven,
     },
     /// Audio is lost here.
     Lost(Loss),
@@ -76,6 +78,15 @@ pub enum Event {
     },
     /// A server did what the protocol forbids, and it was made good.
     Note(Note),
+}
+
+/// How a relay found the next byte under another name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proven {
+    /// By our evidence (R-ANCHOR-18).
+    Anchor,
+    /// It knows the epoch that we asked for as another name of its own (R-ALIAS-5).
+    Alias,
 }
 
 /// A title that came into force.
@@ -213,6 +224,8 @@ pub struct Stats {
     pub stitches: u64,
     /// Continuations that our evidence proved to a relay.
     pub anchors: u64,
+    /// Continuations at a relay that knew the epoch as another name of its own.
+    pub aliases: u64,
     /// Holes.
     pub losses: u64,
     /// Holes of unknown size among them.
@@ -241,7 +254,10 @@ impl Out {
             Event::Moved { .. } => stats.moves += 1,
             Event::Spliced { .. } => stats.splices += 1,
             Event::Stitched { .. } => stats.stitches += 1,
-            Event::Anchored { .. } => stats.anchors += 1,
+            Event::Anchored { by, .. } => match by {
+                Proven::Anchor => stats.anchors += 1,
+                Proven::Alias => stats.aliases += 1,
+            },
             Event::Title(_) => stats.titles += 1,
             Event::Lost(loss) => {
                 stats.losses += 1;

@@ -242,7 +242,7 @@ impl Reading {
             Entry::Join(at) => heard.position = *at,
             Entry::Spliced(to) => heard.go(Some(*to), true),
             Entry::Lost(loss, _) => heard.go(loss.at, false),
-            Entry::Anchored(to) => heard.go(Some(*to), false),
+            Entry::Anchored(to, _) => heard.go(Some(*to), false),
             Entry::Stitched(to) => heard.go(*to, false),
             Entry::Continue(_) | Entry::Stitch { .. } => {}
         }
@@ -274,9 +274,9 @@ impl Reading {
                     out.push(Event::Spliced { from, to });
                 }
             }
-            Entry::Anchored(at) => {
+            Entry::Anchored(at, by) => {
                 heard.titles.began(Some(at));
-                out.push(Event::Anchored { at });
+                out.push(Event::Anchored { at, by });
             }
             Entry::Stitched(to) => {
                 if from.map(|from| from.epoch) != to.map(|to| to.epoch) {

@@ -9,11 +9,13 @@ use crate::anchor::{Chunk, ChunkId, Evidence, MAX_CHUNKS, MAX_TAIL, MIN_CHUNK, S
 /// Octets of `Resume-Anchor` at most. What [`Evidence::encode`] writes has less than 1400.
 pub const MAX_RESUME_ANCHOR: usize = 1536;
 
-/// `Stream-Proof`: what an answer says of the evidence that was sent (R-ANCHOR-16, R-ANCHOR-17).
+/// `Stream-Proof`: why an answer goes on at another address, or why not (R-ANCHOR-16, R-ANCHOR-17, R-ALIAS-4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proof {
     /// The body goes on where the client's bytes ended, at the position in `Stream-Offset`.
     Anchor,
+    /// As [`Proof::Anchor`], because the position asked for is another name of this one (R-ALIAS-4).
+    Alias,
     /// Nothing is proven; the answer is the one that the request would have got without evidence.
     None {
         /// The reason, if it is one of those that are known here.
@@ -112,7 +114,7 @@ impl Proof {
     /// Parses the field value.
     ///
     /// ```abnf
-    /// Stream-Proof = sf-token parameters   ; "anchor", or "none" with why sf-token
+    /// Stream-Proof = sf-token parameters   ; "anchor", "alias", or "none" with why sf-token
     /// ```
     ///
     /// # Errors
@@ -125,12 +127,13 @@ impl Proof {
         };
         match item.bare_item.as_token().map(|token| token.as_str()) {
             Some("anchor") => Ok(Self::Anchor),
+            Some("alias") => Ok(Self::Alias),
             Some("none") => Ok(Self::None {
                 why: source
                     .token("why", "a Token", |why| Some(Unproven::named(why)))?
                     .flatten(),
             }),
-            _ => Err(source.error("neither anchor nor none")),
+            _ => Err(source.error("neither anchor, alias nor none")),
         }
     }
 
@@ -142,6 +145,7 @@ impl Proof {
             Self::Anchor => ItemSerializer::new()
                 .bare_item(sf::token("anchor"))
                 .finish(),
+            Self::Alias => ItemSerializer::new().bare_item(sf::token("alias")).finish(),
             Self::None { why } => {
                 let none = ItemSerializer::new().bare_item(sf::token("none"));
                 match why.and_then(|why| word(&why.to_string()).ok()) {

@@ -1,5 +1,6 @@
 //! Content anchors, tried on stations that repeat themselves: never wrong, and right wherever that can be known.
 
+mod aliases;
 mod answers;
 mod properties;
 mod station;

@@ -199,7 +199,7 @@ proptest! {
 fn a_proof_reads_as_written() {
     let reasons = Unproven::ALL.into_iter().map(Some).chain([None]);
     let none = reasons.map(|why| Proof::None { why });
-    for proof in none.chain([Proof::Anchor]) {
+    for proof in none.chain([Proof::Anchor, Proof::Alias]) {
         assert_eq!(Proof::parse(proof.encode().as_bytes()), Ok(proof));
     }
     let repeats = Proof::None {
@@ -210,7 +210,7 @@ fn a_proof_reads_as_written() {
     assert_eq!(Proof::parse(b"none;why=new"), Ok(Proof::None { why: None }));
     for bad in [
         "",
-        "alias",
+        "clock",
         "\"anchor\"",
         "none;why=1",
         "anchor, anchor",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use icecast_ext_core::anchor::{self, Evidence, Index, Place, SKEW};
-use icecast_ext_core::client::{Client, Event, Head, Loss, Options, Request, Step, Why};
+use icecast_ext_core::client::{Client, Event, Head, Loss, Options, Proven, Request, Step, Why};
 use icecast_ext_core::field::{Proof, Resume, StreamOffset};
 use icecast_ext_core::head::Field;
 
@@ -104,7 +104,10 @@ fn evidence_leads_a_relay_with_an_epoch_of_its_own_to_the_next_byte() {
     );
     let events = caller.events();
     assert!(
-        events.contains(&Event::Anchored { at: at(2, 955_000) }),
+        events.contains(&Event::Anchored {
+            at: at(2, 955_000),
+            by: Proven::Anchor
+        }),
         "{events:?}"
     );
     assert!(
@@ -201,4 +204,48 @@ fn a_client_that_heard_nothing_says_nothing() {
     assert_eq!(evidence(&request), None);
     let resume = Resume::parse(request.fields[0].1.as_bytes());
     assert_eq!(resume, Ok(Resume::LIVE));
+}
+
+#[test]
+fn an_alias_goes_on_at_the_next_byte_and_the_first_epoch_is_not_over() {
+    let stream = noise(9, 60 * RATE);
+    let mut caller = listening(&stream);
+    moved(&mut caller);
+    let spliced = |at| StreamOffset {
+        spliced: true,
+        ..stands(at)
+    };
+    let alias = Some(Proof::Alias);
+    answer(&mut caller.client, caller.now, spliced(at(2, 400)), alias);
+    let by = Proven::Alias;
+    let events = caller.events();
+    assert!(
+        events.contains(&Event::Anchored { at: at(2, 400), by }),
+        "{events:?}"
+    );
+    // There and back.
+    caller.cut();
+    assert_eq!(caller.asks().at(), at(2, 410));
+    answer(
+        &mut caller.client,
+        caller.now,
+        spliced(at(1, 960_010)),
+        alias,
+    );
+    caller.events();
+    let stats = caller.client.stats();
+    assert_eq!((stats.aliases, stats.splices, stats.losses), (2, 0, 0));
+    assert_eq!(caller.client.position(), Some(at(1, 960_020)));
+    // What needs a prelude is no next byte.
+    caller.cut();
+    caller.asks();
+    let offset = StreamOffset {
+        prelude: 4,
+        ..stands(at(3, 7))
+    };
+    answer(&mut caller.client, caller.now, offset, alias);
+    caller.body(b"0123456789");
+    caller.events();
+    let stats = caller.client.stats();
+    assert_eq!((stats.aliases, stats.losses), (2, 1));
 }

@@ -140,10 +140,17 @@ fn proof() {
         let proof = Proof::parse(value.as_bytes()).map(|proof| match proof {
             Proof::Anchor => vector::anchor::Proof {
                 anchor: true,
+                alias: false,
+                why: None,
+            },
+            Proof::Alias => vector::anchor::Proof {
+                anchor: false,
+                alias: true,
                 why: None,
             },
             Proof::None { why } => vector::anchor::Proof {
                 anchor: false,
+                alias: false,
                 why: why.map(|why| why.to_string()),
             },
         });
