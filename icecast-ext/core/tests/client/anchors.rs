@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use icecast_ext_core::anchor::{self, Evidence, Index, Place, SKEW};
-use icecast_ext_core::client::{Client, Event, Head, Loss, Options, Request, Step, Why};
+use icecast_ext_core::client::{Client, Conn, Event, Head, Loss, Options, Request, Step, Why};
 use icecast_ext_core::field::{Proof, Resume, StreamOffset};
 use icecast_ext_core::head::Field;
 
@@ -31,7 +31,7 @@ fn listening(stream: &[u8]) -> Caller {
 fn moved(caller: &mut Caller) -> Request {
     caller.cut();
     caller.asks();
-    caller.client.failed(caller.now, "refused");
+    caller.failed("refused");
     let request = loop {
         match caller.client.poll(caller.now) {
             Step::Connect(request) => break request,
@@ -40,6 +40,7 @@ fn moved(caller: &mut Caller) -> Request {
         }
     };
     assert_eq!(request.url, "http://b/live");
+    caller.conn = Some(request.conn);
     caller.events();
     request
 }
@@ -55,7 +56,7 @@ fn evidence(request: &Request) -> Option<Evidence> {
 /// 200 with this position and this proof, and ten bytes.
 fn answer(
     client: &mut Client,
-    now: std::time::Duration,
+    (now, conn): (std::time::Duration, Conn),
     offset: StreamOffset,
     proof: Option<Proof>,
 ) {
@@ -73,8 +74,8 @@ fn answer(
         url: None,
         fields: &fields,
     };
-    client.head(now, &head);
-    client.body(now, Bytes::from_static(b"0123456789"));
+    client.head(now, conn, &head);
+    client.body(now, conn, Bytes::from_static(b"0123456789"));
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn evidence_leads_a_relay_with_an_epoch_of_its_own_to_the_next_byte() {
     assert_eq!(place, Ok(Place::Held(960_000 - 5_000)));
     answer(
         &mut caller.client,
-        caller.now,
+        (caller.now, request.conn),
         stands(at(2, 955_000)),
         Some(Proof::Anchor),
     );
@@ -125,12 +126,12 @@ fn evidence_leads_a_relay_with_an_epoch_of_its_own_to_the_next_byte() {
 fn a_place_that_is_not_proven_is_a_loss_with_the_relays_reason() {
     let stream = noise(9, 60 * RATE);
     let mut caller = listening(&stream);
-    moved(&mut caller);
+    let request = moved(&mut caller);
     let why = anchor::Unproven::Repeats;
     let proof = Proof::None { why: Some(why) };
     answer(
         &mut caller.client,
-        caller.now,
+        (caller.now, request.conn),
         stands(at(2, 400)),
         Some(proof),
     );
@@ -178,7 +179,12 @@ fn a_proof_that_nobody_asked_for_proves_nothing() {
         }
         let request = moved(&mut caller);
         assert_eq!(evidence(&request).is_some(), proof);
-        answer(&mut caller.client, caller.now, offset, Some(Proof::Anchor));
+        answer(
+            &mut caller.client,
+            (caller.now, request.conn),
+            offset,
+            Some(Proof::Anchor),
+        );
         caller.body(b"0123456789");
         let events = caller.events();
         assert!(
