@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Result;
-use icecast_ext_client::{Builder, Event, Listener, Loss};
+use icecast_ext_client::{Builder, Event, Listener, Loss, Move};
 use icecast_ext_core::address::Position;
 use tokio::task::JoinHandle;
 
@@ -27,6 +27,8 @@ pub struct Heard {
     pub splices: Vec<(usize, Position, Position)>,
     /// Changes of relay.
     pub moves: u64,
+    /// And what was said of each.
+    pub moved: Vec<Move>,
     /// Accepted connections that ended.
     pub cuts: u64,
     /// Continuations by content.
@@ -55,7 +57,10 @@ impl Heard {
                 let text = String::from_utf8_lossy(&title.text).into_owned();
                 self.titles.push((title.at.map(|at| at.offset.get()), text));
             }
-            Event::Moved { .. } => self.moves += 1,
+            Event::Moved(moved) => {
+                self.moves += 1;
+                self.moved.push(moved);
+            }
             Event::Spliced { from, to } => self.splices.push((self.audio.len(), from, to)),
             Event::Stitched { .. } => self.stitches += 1,
             Event::Anchored { at, .. } => self.anchored.push((self.audio.len(), at)),

@@ -229,6 +229,26 @@ pub unsafe extern "C" fn icecast_ext_client_failed(
     })
 }
 
+/// Moves to the relay of this URL, or to the best of the others if it is NULL: the next step connects there, and an event of kind
+/// `ICECAST_EXT_EVENT_MOVED` or `ICECAST_EXT_EVENT_STAYED` tells how it ended. `ICECAST_EXT_INVALID` if there is no such relay.
+///
+/// # Safety
+/// `url` is NULL or ends with a NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn icecast_ext_client_move(
+    client: *mut Client,
+    now: u64,
+    url: *const c_char,
+) -> c_int {
+    within(client, |inner| {
+        // SAFETY: the caller's.
+        let url = unsafe { text(url, "url") }?;
+        let moved = inner.http.move_to(Duration::from_millis(now), url);
+        moved.map_err(Failure::invalid)?;
+        Ok(ICECAST_EXT_OK)
+    })
+}
+
 /// What happened next, or `ICECAST_EXT_NONE`. To be called until then after each other call.
 ///
 /// # Safety

@@ -56,9 +56,22 @@ impl Builder {
         self
     }
 
-    /// So long without a byte, and the relay is left. Default: 5 s.
+    /// An answer has begun and no byte has come for so long: the relay is left. Default: 5 s.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.options.silence = silence;
+        self
+    }
+
+    /// So long is an answer's beginning awaited, if no other relay's comes before. Default: 12 s.
+    pub fn answer_within(mut self, limit: Duration) -> Self {
+        self.options.answer_within = limit;
+        self
+    }
+
+    /// No answer has begun after so long: another relay is asked besides, and the first exact answer counts. `None`: there is
+    /// never more than one connection, and a move is a cut. Default: 300 ms.
+    pub fn race(mut self, after: Option<Duration>) -> Self {
+        self.options.race = after;
         self
     }
 

@@ -5,7 +5,7 @@
 //! | room | idea |
 //! |---|---|
 //! | [`Builder`] | relays and options; defaults that suit a desktop |
-//! | [`Listener`] | [`Event`]s: audio, titles, moves, splices, losses |
+//! | [`Listener`] | [`Event`]s: audio, titles, moves, splices, losses; moves to another relay in one call |
 //! | [`Reader`] | the bytes alone, as [`tokio::io::AsyncRead`] |
 //! | `http` | reqwest: redirects, proxies, TLS |
 //! | `clock` | time that goes on while the device sleeps |
@@ -42,7 +42,8 @@ pub mod trust;
 pub use builder::Builder;
 pub use icecast_ext_core::address::{Epoch, Offset, Position};
 pub use icecast_ext_core::client::{
-    ClientError, Event, GaveUp, Loss, Note, Proven, Start, Stats, Title, Trouble, Why,
+    ClientError, Event, GaveUp, Loss, Move, Note, Outcome, Proven, Start, Stats, Title, Trouble,
+    Why,
 };
 pub use icecast_ext_core::field::Miss;
 pub use listener::Listener;
@@ -52,7 +53,7 @@ pub use reader::Reader;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The list of relays is empty, or has something in it that is no URL.
+    /// The list of relays is empty, or has something in it that is no URL; there is no relay to move to.
     #[error(transparent)]
     Relays(#[from] ClientError),
     /// reqwest cannot be set up.

@@ -1,4 +1,4 @@
-//! One listener, and the connection it has at the moment.
+//! One listener, and the connections it has at the moment.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use icecast_ext_core::client::{Client, Event, GaveUp, Head, Stats, Step};
+use icecast_ext_core::client::{Client, Conn, Event, GaveUp, Head, Outcome, Stats, Step};
 use icecast_ext_core::head::Field;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -20,9 +20,13 @@ const AWAY: Duration = Duration::from_millis(100);
 /// … and so the connection gets this time to show it, before the relay is blamed for silence.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Bytes that a move gathers for later at most, before the connection that it leaves is not read any more. 4 MiB.
+const MOST_HELD: usize = 4 << 20;
+
 /// What there is of a connection.
 enum Link {
-    None,
+    /// It has ended.
+    Over,
     Asking(Pending),
     Reading(Body),
 }
@@ -41,11 +45,12 @@ enum Plan {
 
 /// A listener of a live stream that survives cuts.
 ///
-/// It works while [`Listener::next`] is awaited. Dropping it closes its connection.
+/// It works while [`Listener::next`] or a move is awaited. Dropping it closes its connections.
 pub struct Listener {
     client: Client,
     http: Http,
-    link: Link,
+    /// Two at most.
+    links: Vec<(Conn, Link)>,
     plan: Plan,
     /// Time zero of the client's clock.
     start: Duration,
@@ -75,7 +80,7 @@ impl Listener {
         Self {
             client,
             http,
-            link: Link::None,
+            links: Vec::new(),
             plan: Plan::Ask,
             start: clock::now(),
             timer: Box::pin(sleep_until(now)),
@@ -91,6 +96,43 @@ impl Listener {
         std::future::poll_fn(|cx| self.poll_next(cx))
             .await
             .map_err(Error::GaveUp)
+    }
+
+    /// Moves to this relay, which is learned if it is new, and tells how that went.
+    ///
+    /// Audio goes on from where it comes until the other relay has brought the next byte, and stays there if that cannot go on at
+    /// exactly this byte. Whatever happens meanwhile, audio included, is given out by [`Listener::next`] afterwards. Cancel safe:
+    /// the move then goes on with the next call.
+    ///
+    /// # Errors
+    /// If `url` is none, or one too many; if the listener has ended.
+    pub async fn move_to(&mut self, url: &str) -> Result<Outcome, Error> {
+        let now = self.now();
+        self.client.move_to(now, url)?;
+        self.moved().await
+    }
+
+    /// As [`Listener::move_to`], to the best of the other relays.
+    ///
+    /// # Errors
+    /// If no other relay is known; if the listener has ended.
+    pub async fn move_on(&mut self) -> Result<Outcome, Error> {
+        let now = self.now();
+        self.client.move_on(now)?;
+        self.moved().await
+    }
+
+    async fn moved(&mut self) -> Result<Outcome, Error> {
+        self.plan = Plan::Ask;
+        let moved = std::future::poll_fn(|cx| {
+            loop {
+                if let Some(outcome) = self.client.outcome() {
+                    return Poll::Ready(Ok(outcome));
+                }
+                ready!(self.work(cx))?;
+            }
+        });
+        moved.await.map_err(Error::GaveUp)
     }
 
     /// The bytes alone: preludes and audio, one after the other.
@@ -127,47 +169,53 @@ impl Listener {
                 self.busy = Instant::now();
                 return Poll::Ready(Ok(event));
             }
-            match self.plan {
-                Plan::Ended => {
-                    self.link = Link::None;
-                    let gave_up = self
-                        .client
-                        .gave_up()
-                        .unwrap_or(GaveUp { relays: Vec::new() });
-                    return Poll::Ready(Err(gave_up));
-                }
-                // What came meanwhile is read before silence is judged.
-                Plan::Ask if self.was_away() => self.plan = Plan::Read(Instant::now()),
-                Plan::Ask => self.decide(),
-                Plan::Wait(until) => {
-                    ready!(self.sleep(until, cx));
-                    self.plan = Plan::Ask;
-                }
-                Plan::Read(until) => match self.read(cx) {
-                    Poll::Ready(()) => {
-                        self.busy = Instant::now();
-                        self.grace = None;
-                        self.plan = Plan::Ask;
-                    }
-                    Poll::Pending => {
-                        let patience = if self.was_away() {
-                            GRACE
-                        } else {
-                            Duration::ZERO
-                        };
-                        let grace = *self.grace.get_or_insert_with(|| Instant::now() + patience);
-                        ready!(self.sleep(until.max(grace), cx));
-                        self.busy = Instant::now();
-                        self.plan = Plan::Ask;
-                    }
-                },
-            }
+            ready!(self.work(cx))?;
         }
     }
 
-    /// Nobody has looked at the connection for a while.
+    /// Does what is to be done next.
+    fn work(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GaveUp>> {
+        match self.plan {
+            Plan::Ended => {
+                self.links.clear();
+                let gave_up = self
+                    .client
+                    .gave_up()
+                    .unwrap_or(GaveUp { relays: Vec::new() });
+                return Poll::Ready(Err(gave_up));
+            }
+            // What came meanwhile is read before silence is judged.
+            Plan::Ask if self.was_away() => self.plan = Plan::Read(Instant::now()),
+            Plan::Ask => self.decide(),
+            Plan::Wait(until) => {
+                ready!(self.sleep(until, cx));
+                self.plan = Plan::Ask;
+            }
+            Plan::Read(until) => match self.read(cx) {
+                Poll::Ready(()) => {
+                    self.busy = Instant::now();
+                    self.grace = None;
+                    self.plan = Plan::Ask;
+                }
+                Poll::Pending => {
+                    let patience = if self.was_away() {
+                        GRACE
+                    } else {
+                        Duration::ZERO
+                    };
+                    let grace = *self.grace.get_or_insert_with(|| Instant::now() + patience);
+                    ready!(self.sleep(until.max(grace), cx));
+                    self.busy = Instant::now();
+                    self.plan = Plan::Ask;
+                }
+            },
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nobody has looked at the connections for a while.
     fn was_away(&self) -> bool {
-        !matches!(self.link, Link::None) && self.busy.elapsed() > AWAY
+        !self.links.is_empty() && self.busy.elapsed() > AWAY
     }
 
     fn now(&self) -> Duration {
@@ -188,53 +236,63 @@ impl Listener {
 
     fn decide(&mut self) {
         let now = self.now();
-        self.plan = match self.client.poll(now) {
+        let step = self.client.poll(now);
+        self.links.retain(|(conn, _)| self.client.uses(*conn));
+        self.plan = match step {
             Step::Connect(request) => {
-                self.link = Link::Asking(self.http.send(&request));
+                let pending = self.http.send(&request);
+                self.links.push((request.conn, Link::Asking(pending)));
                 Plan::Ask
             }
             Step::Read { until } => Plan::Read(self.instant(until)),
-            Step::Wait { until } => {
-                self.link = Link::None;
-                Plan::Wait(self.instant(until))
-            }
+            Step::Wait { until } => Plan::Wait(self.instant(until)),
             Step::Ended => Plan::Ended,
         };
     }
 
-    /// Takes what the connection has.
+    /// Takes what the connections have.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.link {
-            Link::None => return Poll::Pending,
+        let mut links = std::mem::take(&mut self.links);
+        let mut came = false;
+        for (conn, link) in &mut links {
+            let full = self.client.held() > MOST_HELD && self.client.first() == Some(*conn);
+            if !full && self.client.uses(*conn) {
+                came |= self.read_from(*conn, link, cx).is_ready();
+            }
+        }
+        self.links = links;
+        if came { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn read_from(&mut self, conn: Conn, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
+        match link {
+            Link::Over => return Poll::Pending,
             Link::Asking(pending) => match ready!(pending.as_mut().poll(cx)) {
-                Ok(answer) => self.answered(answer),
+                Ok(answer) => {
+                    self.answered(conn, &answer);
+                    *link = Link::Reading(answer.body);
+                }
                 Err(why) => {
-                    self.link = Link::None;
-                    let now = self.now();
-                    self.client.failed(now, why);
+                    *link = Link::Over;
+                    self.client.failed(self.now(), conn, why);
                 }
             },
             Link::Reading(body) => match ready!(body.as_mut().poll_next(cx)) {
-                Some(Ok(bytes)) => {
-                    let now = self.now();
-                    self.client.body(now, bytes);
-                }
+                Some(Ok(bytes)) => self.client.body(self.now(), conn, bytes),
                 Some(Err(error)) => {
-                    self.link = Link::None;
-                    let now = self.now();
-                    self.client.failed(now, reason(error));
+                    *link = Link::Over;
+                    self.client.failed(self.now(), conn, reason(error));
                 }
                 None => {
-                    self.link = Link::None;
-                    let now = self.now();
-                    self.client.end(now);
+                    *link = Link::Over;
+                    self.client.end(self.now(), conn);
                 }
             },
         }
         Poll::Ready(())
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, conn: Conn, answer: &Answer) {
         let fields: Vec<Field<'_>> = answer
             .fields
             .iter()
@@ -249,9 +307,7 @@ impl Listener {
             fields: &fields,
         };
         tracing::debug!(status = head.status, url = answer.url, "answered");
-        let now = self.now();
-        self.client.head(now, &head);
-        self.link = Link::Reading(answer.body);
+        self.client.head(self.now(), conn, &head);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The resuming client as a state machine: which relay to ask for what, and what its answer means.
 //!
-//! The caller owns the connection and the clock. It asks [`Client::poll`] what to do, reports what it read, and takes
+//! The caller owns the connections and the clock. It asks [`Client::poll`] what to do, reports what it read, and takes
 //! [`Event`]s out. Time is a [`Duration`] since any moment of the caller's choosing, by a clock that never goes back.
 //!
 //! ```text
@@ -9,6 +9,9 @@
 //!        ───head, body, end, failed──▶ │
 //!        ◀─────── poll_event ──────────┘
 //! ```
+//!
+//! There are two connections at most (R-CLIENT-15): while an answer is slow to begin, and while a move goes on. Each call names the
+//! connection that it speaks of, and what is said of one that is of no use any more counts for nothing.
 //!
 //! What an answer means takes effect with its first audio byte: the position, a loss, a prelude. An answer that is cut
 //! before has changed nothing, and another relay may do better (R-RESUME-7).
@@ -20,14 +23,18 @@ mod answer;
 mod ask;
 mod backoff;
 mod event;
+mod fare;
 mod history;
 pub mod http;
 mod link;
+mod moves;
 mod options;
 mod reading;
 mod relays;
+mod second;
 mod stitch;
 mod titles;
+mod trouble;
 mod witness;
 
 use std::time::Duration;
@@ -35,34 +42,27 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::address::Position;
-use crate::field::{Miss, RESUME_ANCHOR};
 
-use answer::{Asked, Entry};
+use answer::{Answer, Asked, Entry};
+use ask::{Ask, For};
 use backoff::Dice;
 use event::Out;
+use moves::Moving;
 use reading::{Heard, Reading};
 use relays::Relays;
+use second::{Beside, Second};
 
 pub use answer::{Head, MAX_SKIP};
-pub use event::{Event, GaveUp, Loss, Note, Proven, Stats, Title, Trouble, Why};
-pub use options::{ClientError, Options, Request, Start, Step};
+pub use event::{Event, GaveUp, Loss, Move, Note, Outcome, Proven, Stats, Title, Trouble, Why};
+pub use options::{ClientError, Conn, Options, Request, Start, Step};
 pub use relays::MAX_RELAYS;
-
-/// A connection shorter than this was a hasty one.
-const HASTY: Duration = Duration::from_secs(1);
-/// So many hasty connections in a row, and the next one waits.
-const MAX_HASTY: u32 = 10;
 
 #[derive(Debug)]
 enum State {
     /// Until the next request.
     Idle { at: Duration },
-    /// The request is out. `rejoin`: it gave up the position. `evidence`: it says what was heard.
-    Asking {
-        until: Duration,
-        rejoin: bool,
-        evidence: bool,
-    },
+    /// The request is out.
+    Asking(Ask),
     /// The answer comes in.
     Reading(Box<Reading>),
     /// Over.
@@ -75,7 +75,16 @@ pub struct Client {
     options: Options,
     relays: Relays,
     dice: Dice,
+    /// The connection that audio comes from, or is expected from.
     state: State,
+    /// Another one, while that one is slow or is to be left.
+    second: Second,
+    /// When to ask another relay besides.
+    race_at: Option<Duration>,
+    moving: Option<Moving>,
+    outcome: Option<Outcome>,
+    /// Connections asked for so far.
+    conns: u64,
     heard: Heard,
     out: Out,
     /// The position after the last event that the caller took.
@@ -106,6 +115,11 @@ impl Client {
             relays: Relays::new(relays, options.max_relays, options.max_url),
             dice: Dice::new(seed),
             state: State::Idle { at: Duration::ZERO },
+            second: Second::None,
+            race_at: None,
+            moving: None,
+            outcome: None,
+            conns: 0,
             out: Out::default(),
             told: start,
             failures: 0,
@@ -157,10 +171,32 @@ impl Client {
         matches!(self.state, State::Ended).then(|| self.relays.verdict())
     }
 
+    /// Bytes of audio in events that were not taken yet.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.out.held
+    }
+
+    /// Whether anything is expected from this connection: it is to be closed if not.
+    #[must_use]
+    pub fn uses(&self, conn: Conn) -> bool {
+        self.first() == Some(conn) || self.second.conn() == Some(conn)
+    }
+
+    /// The connection that audio comes from, or is expected from.
+    #[must_use]
+    pub fn first(&self) -> Option<Conn> {
+        match &self.state {
+            State::Asking(ask) => Some(ask.conn),
+            State::Reading(reading) => Some(reading.conn),
+            State::Idle { .. } | State::Ended => None,
+        }
+    }
+
     /// What to do at `now`.
     pub fn poll(&mut self, now: Duration) -> Step {
         loop {
-            match &mut self.state {
+            let (dead, until) = match &mut self.state {
                 State::Ended => return Step::Ended,
                 State::Idle { at } => {
                     let at = *at;
@@ -170,221 +206,204 @@ impl Client {
                         .map(|(since, limit)| since + limit);
                     if end.is_some_and(|end| end <= now) {
                         self.state = State::Ended;
-                    } else if at <= now {
-                        let rejoin = self.heard.position.is_some() && self.relays.refused_twice();
-                        let until = now + self.options.silence;
-                        let request = self.request(now, rejoin);
-                        let evidence = request
-                            .fields
-                            .iter()
-                            .any(|(name, _)| *name == RESUME_ANCHOR);
-                        self.state = State::Asking {
-                            until,
-                            rejoin,
-                            evidence,
-                        };
-                        return Step::Connect(request);
-                    } else {
-                        return Step::Wait {
-                            until: end.map_or(at, |end| end.min(at)),
-                        };
+                        continue;
                     }
+                    if at > now {
+                        let until = end.map_or(at, |end| end.min(at));
+                        return Step::Wait { until };
+                    }
+                    return Step::Connect(self.ask_first(now));
                 }
-                State::Asking { until, .. } if *until > now => return Step::Read { until: *until },
-                State::Asking { .. } => {
-                    self.trouble(now, Trouble::Silent(self.options.silence), now)
-                }
+                State::Asking(ask) => (ask.until, ask.until),
                 State::Reading(reading) => {
                     reading.stitch_if_due(now, &mut self.heard, &mut self.out);
                     let silent = reading.silent_at(self.options.silence);
-                    let until = reading.stitch_due().map_or(silent, |due| due.min(silent));
-                    self.settle();
-                    if silent > now {
-                        return Step::Read { until };
-                    }
-                    self.trouble(now, Trouble::Silent(self.options.silence), now);
+                    (
+                        silent,
+                        reading.stitch_due().map_or(silent, |due| due.min(silent)),
+                    )
                 }
+            };
+            self.settle();
+            if dead <= now {
+                self.trouble(now, Trouble::Silent(self.patience()), now);
+                continue;
+            }
+            match self.poll_second(now) {
+                Beside::Ask(request) => return Step::Connect(request),
+                Beside::Until(other) => {
+                    let until = until.min(other);
+                    return Step::Read { until };
+                }
+                Beside::Changed => {}
             }
         }
     }
 
-    /// The head of the answer, interim ones left out.
-    pub fn head(&mut self, now: Duration, head: &Head<'_>) {
-        let State::Asking {
-            rejoin, evidence, ..
-        } = self.state
-        else {
-            return;
+    fn ask_first(&mut self, now: Duration) -> Request {
+        let rejoin = self.heard.position.is_some() && self.relays.refused_twice();
+        let what = if rejoin { For::Rejoin } else { For::Position };
+        let (ask, request) = self.ask(now, self.relays.index(), what);
+        self.state = State::Asking(ask);
+        let race = self.options.race.filter(|_| !rejoin);
+        self.race_at = race.map(|after| now.saturating_add(after));
+        request
+    }
+
+    /// How long nothing came from where audio is expected, when that is too long.
+    fn patience(&self) -> Duration {
+        match &self.state {
+            State::Asking(ask) => ask.until.saturating_sub(ask.sent),
+            _ => self.options.silence,
+        }
+    }
+
+    /// The head of this connection's answer, interim ones left out.
+    pub fn head(&mut self, now: Duration, conn: Conn, head: &Head<'_>) {
+        let (ask, first) = match (&self.state, &self.second) {
+            (State::Asking(ask), _) if ask.conn == conn => (*ask, true),
+            (_, Second::Asking(ask)) if ask.conn == conn => (*ask, false),
+            _ => return,
         };
         if matches!(head.status, 200 | 412) {
-            let base = head
-                .url
-                .map_or_else(|| self.relays.current().url.clone(), str::to_owned);
+            let url = self.relays.get(ask.relay).url.clone();
+            let base = head.url.map_or(url, str::to_owned);
             head.links()
                 .iter()
-                .for_each(|link| self.relays.learn(&base, link));
+                .for_each(|link| self.relays.learn(ask.relay, &base, link));
         }
         let asked = Asked {
             position: self.heard.position,
             heard: self.heard.any,
             history: !self.heard.history.is_empty(),
-            rejoin,
-            evidence,
+            rejoin: ask.rejoin,
+            evidence: ask.evidence,
             past: &self.heard.past,
         };
         if head.status == 412 {
-            self.relays.refused(head.is_behind(self.heard.position));
+            let behind = head.is_behind(self.heard.position);
+            self.relays.refused(ask.relay, behind);
         }
+        let since = self.heard.total - ask.heard;
         let limit = self.options.max_prelude as u64;
         let accepted = head.read().and_then(|answer| {
             let entry = asked.entry(answer.offset.as_ref(), answer.proof)?;
             match answer.offset.map_or(0, |offset| offset.prelude) {
                 long if long > limit => Err(Trouble::Prelude(long)),
-                _ => Ok((asked.notes(&answer, &entry), entry, answer)),
+                _ => Ok((asked.notes(&answer, &entry, since), entry, answer)),
             }
         });
         match accepted {
             // It was behind, and is not any more: what was asked for may be to be had after all.
             Ok((_, entry, _))
-                if rejoin && !matches!(entry, Entry::Continue(_)) && self.relays.ask_anew() =>
+                if ask.rejoin && !matches!(entry, Entry::Continue(_)) && self.relays.ask_anew() =>
             {
                 self.state = State::Idle { at: now };
             }
+            Ok((_, entry, _)) if !self.is_enough(conn, &entry, since) => self.inexact(now, first),
             Ok((notes, entry, answer)) => {
                 notes
                     .into_iter()
                     .for_each(|note| self.out.push(Event::Note(note)));
-                if let Some(session) = answer.offset.and_then(|offset| offset.session) {
-                    self.relays.opened(session);
-                }
-                self.heard.open(now, head);
-                let shown = self.relays.current().shown.clone();
-                let reading = Reading::new(now, self.relays.index(), shown, answer, entry);
-                self.state = State::Reading(Box::new(reading));
+                self.accept(now, &ask, head, answer, entry);
             }
             Err(trouble) => {
                 let wait = self.dice.at_least(head.retry_after());
-                self.trouble(now, trouble, now.saturating_add(wait));
+                let not_before = now.saturating_add(wait);
+                match first {
+                    true => self.trouble(now, trouble, not_before),
+                    false => self.second_trouble(now, trouble, not_before),
+                }
             }
         }
     }
 
-    /// Bytes of the body, transfer coding removed.
-    pub fn body(&mut self, now: Duration, bytes: Bytes) {
-        if let State::Reading(reading) = &mut self.state {
-            reading.feed(now, bytes, &mut self.heard, &mut self.out);
-            self.settle();
+    /// The answer to `ask` is put to use.
+    fn accept(&mut self, now: Duration, ask: &Ask, head: &Head<'_>, answer: Answer, entry: Entry) {
+        if let Some(session) = answer.offset.and_then(|offset| offset.session) {
+            self.relays.opened(ask.relay, session);
         }
+        let took = now.saturating_sub(ask.sent);
+        self.relays.answered(ask.relay, took);
+        let since = self.since(ask.relay).unwrap_or(ask.sent);
+        let shown = self.relays.get(ask.relay).shown.clone();
+        let mut reading = Reading::new(now, (ask, shown, since), head, answer, entry);
+        if matches!(self.state, State::Reading(_)) {
+            reading.overtaken_before(self.heard.total - ask.heard);
+            self.second = Second::Reading(Box::new(reading));
+            return;
+        }
+        self.close_loser(now, ask.conn);
+        self.relays.choose(ask.relay);
+        self.heard.open(&reading);
+        self.state = State::Reading(Box::new(reading));
     }
 
-    /// The body has ended as HTTP says.
-    pub fn end(&mut self, now: Duration) {
-        self.over(now, Trouble::Closed);
-    }
-
-    /// There is no answer, or its body broke off.
-    pub fn failed(&mut self, now: Duration, why: impl Into<String>) {
-        let why = why.into();
-        self.over(
-            now,
-            match self.state {
-                State::Reading(_) => Trouble::Broke(why),
-                _ => Trouble::Unreachable(why),
-            },
-        );
-    }
-
-    fn over(&mut self, now: Duration, trouble: Trouble) {
-        match &mut self.state {
-            State::Idle { .. } | State::Ended => return,
-            State::Asking { .. } => {}
-            State::Reading(reading) => {
-                reading.end(now, &mut self.heard, &mut self.out);
+    /// Bytes of this connection's body, transfer coding removed.
+    pub fn body(&mut self, now: Duration, conn: Conn, bytes: Bytes) {
+        let (heard, out) = (&mut self.heard, &mut self.out);
+        match (&mut self.state, &mut self.second) {
+            (State::Reading(reading), second) if reading.conn == conn => {
+                let before = heard.total;
+                reading.feed(now, bytes, heard, out);
+                second.overtaken(heard.total - before);
                 self.settle();
             }
+            (_, Second::Reading(reading)) if reading.conn == conn => {
+                reading.feed(now, bytes, heard, out);
+                if reading.told > 0 {
+                    self.take_second(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// This connection's body has ended as HTTP says.
+    pub fn end(&mut self, now: Duration, conn: Conn) {
+        self.over(now, conn, Trouble::Closed);
+    }
+
+    /// There is no answer from this connection, or its body broke off.
+    pub fn failed(&mut self, now: Duration, conn: Conn, why: impl Into<String>) {
+        let reads = match (&self.state, &self.second) {
+            (State::Reading(reading), _) if reading.conn == conn => true,
+            (_, second) => matches!(second, Second::Reading(reading) if reading.conn == conn),
+        };
+        let why = why.into();
+        let trouble = match reads {
+            true => Trouble::Broke(why),
+            false => Trouble::Unreachable(why),
+        };
+        self.over(now, conn, trouble);
+    }
+
+    fn over(&mut self, now: Duration, conn: Conn, trouble: Trouble) {
+        if self.second.conn() == Some(conn) {
+            return self.second_trouble(now, trouble, now);
+        }
+        if self.first() != Some(conn) {
+            return;
+        }
+        if let State::Reading(reading) = &mut self.state {
+            reading.end(now, &mut self.heard, &mut self.out);
+            self.settle();
         }
         self.trouble(now, trouble, now);
     }
 
-    /// Audio has come: the outage is over.
+    /// Audio has come: the outage is over, and a move as well.
     fn settle(&mut self) {
-        if matches!(&self.state, State::Reading(reading) if reading.told > 0)
-            && self.outage.take().is_some()
-        {
+        let State::Reading(reading) = &self.state else {
+            return;
+        };
+        if reading.told == 0 {
+            return;
+        }
+        self.arrived();
+        if self.outage.take().is_some() {
             self.failures = 0;
             self.relays.forgive();
         }
-    }
-
-    /// The connection is of no more use: who is asked next, and when?
-    fn trouble(&mut self, now: Duration, trouble: Trouble, not_before: Duration) {
-        let (event, lasted) = match &self.state {
-            State::Reading(reading) => {
-                let event = Event::Cut {
-                    url: reading.shown.clone(),
-                    why: trouble.clone(),
-                };
-                (
-                    event,
-                    (reading.told > 0).then(|| now.saturating_sub(reading.opened)),
-                )
-            }
-            _ => (
-                Event::Refused {
-                    url: self.relays.current().shown.clone(),
-                    why: trouble.clone(),
-                },
-                None,
-            ),
-        };
-        self.out.push(event);
-        self.outage.get_or_insert(now);
-        let at = match (lasted, &trouble) {
-            // It gave audio, so it is asked again first, and at once: an epoch's end looks like this.
-            (Some(lasted), Trouble::Closed | Trouble::Broke(_)) => {
-                self.hasty = if lasted < HASTY { self.hasty + 1 } else { 0 };
-                if self.hasty > MAX_HASTY {
-                    now + self.dice.pause(0)
-                } else {
-                    now
-                }
-            }
-            _ => match self.next_relay(now, &trouble, not_before) {
-                Some(at) => at,
-                None => {
-                    self.state = State::Ended;
-                    return;
-                }
-            },
-        };
-        if at > now {
-            self.out.push(Event::Waiting {
-                why: trouble,
-                pause: at - now,
-            });
-        }
-        self.state = State::Idle { at };
-    }
-
-    fn next_relay(
-        &mut self,
-        now: Duration,
-        trouble: &Trouble,
-        not_before: Duration,
-    ) -> Option<Duration> {
-        let before = self.relays.index();
-        self.relays.failed(trouble.clone(), not_before);
-        if self.options.miss == Miss::Fail && self.relays.position_is_gone() {
-            return None;
-        }
-        let (ready, asked) = self.relays.advance(now)?;
-        if *trouble == Trouble::Status(412) && !asked {
-            return Some(ready);
-        }
-        self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 && self.relays.index() != before {
-            return Some(ready);
-        }
-        Some(ready.max(now + self.dice.pause(self.failures.saturating_sub(2))))
     }
 }

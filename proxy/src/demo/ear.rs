@@ -38,10 +38,10 @@ impl Ear {
             Event::Audio(bytes) => self.judge.push(&bytes),
             Event::Title(title) => self.titles.shown(&title.text),
             Event::Joined { url, .. } => board.lock().current = index(relays, &url),
-            Event::Moved { url } => {
+            Event::Moved(moved) => {
                 let mut board = board.lock();
                 board.moves += 1;
-                board.current = index(relays, &url);
+                board.current = index(relays, &moved.to);
             }
             Event::Lost(loss) => {
                 let bytes = loss.bytes.map_or_else(

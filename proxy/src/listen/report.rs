@@ -1,10 +1,10 @@
 //! What `listen` says on standard error: a line that is kept up to date, plain lines, or JSON for scripts.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use icecast_ext_client::{Event, Stats};
+use icecast_ext_client::{Event, Move, Stats};
 use icecast_ext_core::address::Position;
 use serde_json::{Value, json};
 
@@ -50,6 +50,37 @@ pub(super) struct Summary {
     pub(super) next: Option<Position>,
 }
 
+/// The moves so far.
+#[derive(Debug, Default)]
+struct Moves {
+    /// How many were proven by what; `lost`: by nothing.
+    proofs: BTreeMap<String, u64>,
+    /// What the last one was proven by.
+    last: String,
+    longest: Duration,
+}
+
+impl Moves {
+    fn add(&mut self, moved: &Move) {
+        self.last = moved
+            .proof
+            .map_or_else(|| "lost".to_owned(), |proof| proof.to_string());
+        *self.proofs.entry(self.last.clone()).or_default() += 1;
+        self.longest = self.longest.max(moved.took);
+    }
+
+    /// In brackets, if there are any.
+    fn words(&self) -> String {
+        if self.proofs.is_empty() {
+            return String::new();
+        }
+        let proofs = self.proofs.iter();
+        let proofs: Vec<_> = proofs.map(|(proof, n)| format!("{n} {proof}")).collect();
+        let longest = self.longest.as_millis();
+        format!(" ({}; {longest} ms at most)", proofs.join(", "))
+    }
+}
+
 /// Tells what happens.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -59,6 +90,7 @@ pub(super) struct Report {
     title: String,
     cuts: u64,
     lost: u64,
+    moves: Moves,
     /// Bytes written at some moments of the last seconds.
     marks: VecDeque<(Instant, u64)>,
 }
@@ -72,13 +104,18 @@ impl Report {
             title: String::new(),
             cuts: 0,
             lost: 0,
+            moves: Moves::default(),
             marks: VecDeque::new(),
         }
     }
 
     pub(super) fn event(&mut self, event: &Event) {
         match event {
-            Event::Joined { url, .. } | Event::Moved { url } => self.relay = authority(url),
+            Event::Joined { url, .. } => self.relay = authority(url),
+            Event::Moved(moved) => {
+                self.relay = authority(&moved.to);
+                self.moves.add(moved);
+            }
             Event::Title(title) => self.title = readable(&title.text),
             Event::Cut { .. } => self.cuts += 1,
             Event::Lost(loss) => self.lost += loss.bytes.unwrap_or(0),
@@ -113,8 +150,10 @@ impl Report {
     pub(super) fn close(&mut self, summary: &Summary) {
         let line = match self.style {
             Style::Quiet => None,
-            Style::Json => Some(end_object(summary, self.begun.elapsed()).to_string()),
-            Style::Lines | Style::Status => Some(end_words(summary, self.begun.elapsed())),
+            Style::Json => Some(end_object(summary, &self.moves, self.begun.elapsed()).to_string()),
+            Style::Lines | Style::Status => {
+                Some(end_words(summary, &self.moves, self.begun.elapsed()))
+            }
         };
         self.say(line);
     }
@@ -146,11 +185,15 @@ impl Report {
             _ => (0, 0.0),
         };
         let line = format!(
-            "{}  {} bytes  {:.1} kB/s  {}  {} cuts  {} lost  {}",
+            "{}  {} bytes  {:.1} kB/s  {}{}  {} cuts  {} lost  {}",
             clock(elapsed),
             grouped(bytes),
             rate / 1000.0,
             self.relay,
+            match self.moves.last.as_str() {
+                "" => String::new(),
+                last => format!(" ({last})"),
+            },
             self.cuts,
             grouped(self.lost),
             self.title
@@ -166,18 +209,19 @@ fn put(text: &str) {
     let _ = stderr.flush();
 }
 
-fn end_words(summary: &Summary, elapsed: Duration) -> String {
+fn end_words(summary: &Summary, moves: &Moves, elapsed: Duration) -> String {
     let stats = &summary.stats;
     let unknown = match stats.unknown_losses {
         0 => String::new(),
         n => format!(" (and {n} losses of unknown size)"),
     };
     format!(
-        "{}: {} bytes; {} cuts, {} moves, {} bytes lost{unknown}{}",
+        "{}: {} bytes; {} cuts, {} moves{}, {} bytes lost{unknown}{}",
         clock(elapsed),
         grouped(summary.bytes),
         stats.cuts,
         stats.moves,
+        moves.words(),
         grouped(stats.lost_bytes),
         summary
             .next
@@ -185,7 +229,7 @@ fn end_words(summary: &Summary, elapsed: Duration) -> String {
     )
 }
 
-fn end_object(summary: &Summary, elapsed: Duration) -> Value {
+fn end_object(summary: &Summary, moves: &Moves, elapsed: Duration) -> Value {
     let stats = &summary.stats;
     let why = match summary.why {
         Some(Why::Limit) => "limit",
@@ -201,6 +245,8 @@ fn end_object(summary: &Summary, elapsed: Duration) -> Value {
         "next": place(summary.next),
         "cuts": stats.cuts,
         "moves": stats.moves,
+        "proofs": moves.proofs,
+        "longest_move_ms": u64::try_from(moves.longest.as_millis()).unwrap_or(u64::MAX),
         "splices": stats.splices,
         "stitches": stats.stitches,
         "losses": stats.losses,
@@ -229,13 +275,23 @@ fn clock(elapsed: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use icecast_ext_client::{Loss, Why as Lost};
+    use icecast_ext_client::{Loss, Proven, Why as Lost};
     use icecast_ext_core::address::{Epoch, Offset};
 
     use super::*;
 
     fn at(offset: u64) -> Position {
         Position::new(Epoch::from_bytes([0; 16]), Offset::new(offset).unwrap())
+    }
+
+    fn moved(proof: Option<Proven>) -> Event {
+        Event::Moved(Move {
+            from: "http://a/live.mp3".into(),
+            to: "http://relay.example:8100/live.mp3?x".into(),
+            proof,
+            lost: None,
+            took: Duration::from_millis(40),
+        })
     }
 
     fn loss() -> Event {
@@ -250,9 +306,7 @@ mod tests {
     #[test]
     fn the_status_line_is_short_and_says_it_all() {
         let mut report = Report::new(Style::Quiet);
-        report.event(&Event::Moved {
-            url: "http://relay.example:8100/live.mp3?x".into(),
-        });
+        report.event(&moved(Some(Proven::Offset)));
         report.event(&loss());
         report.marks.push_back((report.begun, 0));
         report
@@ -261,7 +315,7 @@ mod tests {
         let line = report.status(Duration::from_secs(3723));
         assert_eq!(
             line,
-            "1:02:03  160 000 bytes  16.0 kB/s  relay.example:8100  0 cuts  1 200 lost  "
+            "1:02:03  160 000 bytes  16.0 kB/s  relay.example:8100 (offset)  0 cuts  1 200 lost  "
         );
         report.title = "x".repeat(200);
         assert_eq!(report.status(Duration::ZERO).chars().count(), COLUMNS);
@@ -278,13 +332,22 @@ mod tests {
             bytes: 5000,
             next: Some(at(7)),
         };
-        let line = end_words(&summary, Duration::from_secs(61));
+        let mut report = Report::new(Style::Quiet);
+        for proof in [Some(Proven::Offset), None, Some(Proven::Offset)] {
+            report.event(&moved(proof));
+        }
+        let line = end_words(&summary, &report.moves, Duration::from_secs(61));
         assert!(
             line.starts_with("1:01: 5 000 bytes")
+                && line.contains("moves (1 lost, 2 offset; 40 ms at most)")
                 && line.contains("and 1 losses of unknown")
                 && line.ends_with(".7"),
             "{line}"
         );
-        assert_eq!(end_object(&summary, Duration::ZERO)["why"], "stopped");
+        let object = end_object(&summary, &report.moves, Duration::ZERO);
+        assert_eq!(
+            (&object["why"], &object["proofs"]),
+            (&json!("stopped"), &json!({"lost": 1, "offset": 2}))
+        );
     }
 }

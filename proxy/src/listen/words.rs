@@ -24,14 +24,24 @@ pub(super) fn words(event: &Event) -> Option<String> {
             )
         ),
         Event::Title(title) => format!("title: {}", readable(&title.text)),
-        Event::Moved { url } => format!("moved to {url}"),
+        Event::Moved(moved) => format!(
+            "moved from {} to {} after {} ms: {}",
+            moved.from,
+            moved.to,
+            moved.took.as_millis(),
+            moved.proof.map_or_else(
+                || "nothing proves that it goes on there".to_owned(),
+                |proof| format!("proven by {proof}")
+            )
+        ),
+        Event::Stayed { url, why } => format!("not moved to {url}: {why}"),
         Event::Spliced { from, to } => {
             format!("a new epoch follows: {from} -> {to}, nothing is lost")
         }
         Event::Anchored { at, by } => {
             let by = match by {
-                Proven::Anchor => "has proven by content",
                 Proven::Alias => "knows by an alias",
+                _ => "has proven by content",
             };
             format!("the relay {by} that it goes on at {at}")
         }
@@ -73,17 +83,23 @@ pub(super) fn object(event: &Event) -> Option<Value> {
             "text": text(&title.text),
             "url": title.url.as_deref().map(text),
         }),
-        Event::Moved { url } => json!({"event": "moved", "url": url}),
+        Event::Moved(moved) => json!({
+            "event": "moved",
+            "from": moved.from,
+            "url": moved.to,
+            "proof": moved.proof.map(|proof| proof.to_string()),
+            "ms": u64::try_from(moved.took.as_millis()).unwrap_or(u64::MAX),
+        }),
+        Event::Stayed { url, why } => {
+            json!({"event": "stayed", "url": url, "why": why.to_string()})
+        }
         Event::Spliced { from, to } => {
             json!({"event": "spliced", "from": place(Some(*from)), "to": place(Some(*to))})
         }
         Event::Anchored { at, by } => json!({
             "event": "anchored",
             "at": place(Some(*at)),
-            "by": match by {
-                Proven::Anchor => "anchor",
-                Proven::Alias => "alias",
-            },
+            "by": by.to_string(),
         }),
         Event::Stitched { at } => json!({"event": "stitched", "at": place(*at)}),
         Event::Lost(loss) => json!({
@@ -131,7 +147,9 @@ pub(super) fn readable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use icecast_ext_client::{Loss, Title, Why};
+    use std::time::Duration;
+
+    use icecast_ext_client::{Loss, Move, Proven, Title, Why};
     use icecast_ext_core::address::{Epoch, Offset};
 
     use super::*;
@@ -161,6 +179,30 @@ mod tests {
             (&object["bytes"], &object["at"]["offset"]),
             (&json!(1200), &json!(1210))
         );
+    }
+
+    #[test]
+    fn a_move_says_from_where_to_where_how_fast_and_what_proves_it() {
+        let moved = |proof| {
+            Event::Moved(Move {
+                from: "http://a/x".into(),
+                to: "http://b/x".into(),
+                proof,
+                lost: None,
+                took: Duration::from_millis(312),
+            })
+        };
+        let anchor = moved(Some(Proven::Anchor));
+        assert_eq!(
+            words(&anchor).unwrap(),
+            "moved from http://a/x to http://b/x after 312 ms: proven by anchor"
+        );
+        assert_eq!(
+            object(&anchor).unwrap(),
+            json!({"event": "moved", "from": "http://a/x", "url": "http://b/x", "proof": "anchor", "ms": 312})
+        );
+        assert!(words(&moved(None)).unwrap().contains("nothing proves"));
+        assert_eq!(object(&moved(None)).unwrap()["proof"], Value::Null);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What happened.
 
 use std::ffi::{CString, c_char};
+use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::Position;
-use icecast_ext_core::client::{Event, Loss, Note, Title, Why};
+use icecast_ext_core::client::{Event, Loss, Note, Proven, Title, Why};
 
 use crate::record::{Record, name};
 
@@ -16,7 +17,7 @@ pub const ICECAST_EXT_EVENT_AUDIO: u32 = 2;
 pub const ICECAST_EXT_EVENT_PRELUDE: u32 = 3;
 /// A title: `bytes`, in whatever encoding the station has; `url` if it has one. In force from `epoch`, `offset` on.
 pub const ICECAST_EXT_EVENT_TITLE: u32 = 4;
-/// Audio comes from another relay: `text` is its URL.
+/// Audio comes from another relay: `text` is its URL. `why` is one of `ICECAST_EXT_PROOF_…`, `pause` how long that took.
 pub const ICECAST_EXT_EVENT_MOVED: u32 = 5;
 /// An epoch ended and another one follows, at `epoch`, `offset`; nothing is lost.
 pub const ICECAST_EXT_EVENT_SPLICED: u32 = 6;
@@ -37,6 +38,20 @@ pub const ICECAST_EXT_EVENT_OTHER: u32 = 13;
 
 /// Another epoch follows, at `epoch`, `offset`, and a relay has proven by content that nothing is lost.
 pub const ICECAST_EXT_EVENT_ANCHORED: u32 = 14;
+
+/// A move that was called for did not come about: `text` says why. Audio goes on all the same.
+pub const ICECAST_EXT_EVENT_STAYED: u32 = 15;
+
+/// Nothing proves that a relay goes on at the next byte; a loss follows.
+pub const ICECAST_EXT_PROOF_NONE: u32 = 0;
+/// Its offset does, or a splice that it declares.
+pub const ICECAST_EXT_PROOF_OFFSET: u32 = 1;
+/// It knows the epoch asked for as another name of its own.
+pub const ICECAST_EXT_PROOF_ALIAS: u32 = 2;
+/// The evidence that was sent does.
+pub const ICECAST_EXT_PROOF_ANCHOR: u32 = 3;
+/// Its bytes do.
+pub const ICECAST_EXT_PROOF_CONTENT: u32 = 4;
 
 /// The position is no longer held.
 pub const ICECAST_EXT_WHY_GONE: u32 = 1;
@@ -62,7 +77,7 @@ pub struct ClientEvent {
     pub size: usize,
     /// One of `ICECAST_EXT_EVENT_…`; 0 with `ICECAST_EXT_NONE`.
     pub kind: u32,
-    /// Of a loss.
+    /// Of a loss, or of a move.
     pub why: u32,
     /// Not text: no NUL at the end.
     pub bytes: *const u8,
@@ -145,9 +160,15 @@ impl Words {
                 (self.bytes, self.url) = (text, url);
                 None
             }
-            Event::Moved { url } => {
+            Event::Moved(moved) => {
                 told.kind = ICECAST_EXT_EVENT_MOVED;
-                Some(url)
+                told.why = proof(moved.proof);
+                told.pause = millis(moved.took);
+                Some(moved.to)
+            }
+            Event::Stayed { url, why } => {
+                told.kind = ICECAST_EXT_EVENT_STAYED;
+                Some(format!("{url}: {why}"))
             }
             Event::Spliced { to, .. } => {
                 told.kind = ICECAST_EXT_EVENT_SPLICED;
@@ -181,7 +202,7 @@ impl Words {
             }
             Event::Waiting { why, pause } => {
                 told.kind = ICECAST_EXT_EVENT_WAITING;
-                told.pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                told.pause = millis(pause);
                 Some(why.to_string())
             }
             Event::Note(note) => {
@@ -211,6 +232,20 @@ impl Words {
             self.text = CString::new(text.replace('\0', " ")).unwrap_or_default();
             told.text = self.text.as_ptr();
         }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+const fn proof(proof: Option<Proven>) -> u32 {
+    match proof {
+        Some(Proven::Offset) => ICECAST_EXT_PROOF_OFFSET,
+        Some(Proven::Alias) => ICECAST_EXT_PROOF_ALIAS,
+        Some(Proven::Anchor) => ICECAST_EXT_PROOF_ANCHOR,
+        Some(Proven::Content) => ICECAST_EXT_PROOF_CONTENT,
+        _ => ICECAST_EXT_PROOF_NONE,
     }
 }
 

@@ -176,6 +176,7 @@ impl ClientOptions {
             max_relays: self.max_relays as usize,
             max_url: self.max_url as usize,
             evidence: self.evidence != 0,
+            ..Options::default()
         })
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod cuts;
+mod moves;
 mod server;
 mod stitch;
 mod web;

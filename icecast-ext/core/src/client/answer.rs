@@ -206,16 +206,44 @@ fn fresh(past: &[Past], at: Position) -> Result<(Position, u64), Trouble> {
     }
 }
 
+impl Entry {
+    /// The answer goes on at the next byte, or is the first.
+    pub(super) const fn is_exact(&self) -> bool {
+        match self {
+            Self::Join(_) | Self::Continue(_) | Self::Spliced(_) | Self::Anchored(..) => true,
+            Self::Lost(..) | Self::Stitch { .. } | Self::Stitched(_) => false,
+        }
+    }
+
+    /// What says so, but of the first.
+    pub(super) const fn proof(&self) -> Option<Proven> {
+        match self {
+            Self::Continue(_) | Self::Spliced(_) => Some(Proven::Offset),
+            Self::Anchored(_, by) => Some(*by),
+            Self::Stitched(_) => Some(Proven::Content),
+            Self::Join(_) | Self::Lost(..) | Self::Stitch { .. } => None,
+        }
+    }
+
+    pub(super) const fn loss(&self) -> Option<&Loss> {
+        match self {
+            Self::Lost(loss, _) => Some(loss),
+            _ => None,
+        }
+    }
+}
+
 impl Asked<'_> {
-    /// What is wrong with an answer that is put to use nevertheless.
-    pub(super) fn notes(&self, answer: &Answer, entry: &Entry) -> Vec<Note> {
+    /// What is wrong with an answer that is put to use nevertheless. So many bytes were heard since it was asked for.
+    pub(super) fn notes(&self, answer: &Answer, entry: &Entry, since: u64) -> Vec<Note> {
         let mut notes = Vec::new();
         if answer.malformed {
             notes.push(Note::Malformed);
         }
         if let (false, Entry::Continue(bytes)) = (self.rejoin, entry) {
             let prelude = answer.offset.map_or(0, |offset| offset.prelude);
-            notes.extend((*bytes > 0).then_some(Note::Repeated { bytes: *bytes }));
+            let bytes = bytes.saturating_sub(since);
+            notes.extend((bytes > 0).then_some(Note::Repeated { bytes }));
             notes.extend((prelude > 0).then_some(Note::Prelude { bytes: prelude }));
         }
         notes

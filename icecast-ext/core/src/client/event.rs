@@ -30,9 +30,13 @@ pub enum Event {
     /// A title.
     Title(Title),
     /// Audio comes from another relay than before.
-    Moved {
-        /// Its URL, without credentials.
+    Moved(Move),
+    /// A move that was called for did not come about; audio goes on from where it came, or from yet another relay.
+    Stayed {
+        /// The relay that was not moved to, without credentials.
         url: String,
+        /// What it said.
+        why: Trouble,
     },
     /// An epoch ended and another one follows; nothing is lost (R-SPLICE-1).
     Spliced {
@@ -50,7 +54,7 @@ pub enum Event {
     Anchored {
         /// The next byte, as this relay names it.
         at: Position,
-        /// What has proven it.
+        /// What has proven it: [`Proven::Anchor`] or [`Proven::Alias`].
         by: Proven,
     },
     /// Audio is lost here.
@@ -80,13 +84,53 @@ pub enum Event {
     Note(Note),
 }
 
-/// How a relay found the next byte under another name.
+/// A change of relay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// The relay before, without credentials.
+    pub from: String,
+    /// The relay now, without credentials.
+    pub to: String,
+    /// What says that its first byte is the next one; `None`: nothing, and [`Move::lost`] says what that means.
+    pub proof: Option<Proven>,
+    /// The loss, of which [`Event::Lost`] tells next.
+    pub lost: Option<Box<Loss>>,
+    /// Since the move was called for, or since the connection before had ended. Audio may have come all the time.
+    pub took: Duration,
+}
+
+/// How a move that was called for ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// As it was wanted.
+    Moved(Move),
+    /// As [`Event::Stayed`] says.
+    Stayed(Trouble),
+}
+
+/// What proves that the first byte of a relay's answer is the next one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Proven {
-    /// By our evidence (R-ANCHOR-18).
-    Anchor,
-    /// It knows the epoch that we asked for as another name of its own (R-ALIAS-5).
+    /// Its offset (R-RESUME-3), or a splice that it declares.
+    Offset,
+    /// The relay knows the epoch that was asked for as another name of its own (R-ALIAS-5).
     Alias,
+    /// Our evidence, to the relay (R-ANCHOR-18).
+    Anchor,
+    /// Its bytes, to us (R-COMPAT-2).
+    Content,
+}
+
+impl fmt::Display for Proven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Offset => "offset",
+            Self::Alias => "alias",
+            Self::Anchor => "anchor",
+            Self::Content => "content",
+        })
+    }
 }
 
 /// A title that came into force.
@@ -168,6 +212,12 @@ pub enum Trouble {
     /// It still sends an epoch that has ended, and that was heard to its end.
     #[error("it is still in an earlier epoch")]
     Past,
+    /// It cannot go on at the next byte, and another relay may.
+    #[error("it does not go on at the next byte")]
+    Inexact,
+    /// Audio comes from there already.
+    #[error("audio comes from there already")]
+    Here,
 }
 
 /// What a server did wrong, without harm.
@@ -242,6 +292,8 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(super) struct Out {
     queue: VecDeque<Event>,
+    /// Bytes of audio in it.
+    pub(super) held: usize,
     pub(super) stats: Stats,
 }
 
@@ -249,15 +301,18 @@ impl Out {
     pub(super) fn push(&mut self, event: Event) {
         let stats = &mut self.stats;
         match &event {
-            Event::Audio(bytes) => stats.audio_bytes += bytes.len() as u64,
+            Event::Audio(bytes) => {
+                self.held += bytes.len();
+                stats.audio_bytes += bytes.len() as u64;
+            }
             Event::Cut { .. } => stats.cuts += 1,
-            Event::Moved { .. } => stats.moves += 1,
+            Event::Moved(_) => stats.moves += 1,
             Event::Spliced { .. } => stats.splices += 1,
             Event::Stitched { .. } => stats.stitches += 1,
-            Event::Anchored { by, .. } => match by {
-                Proven::Anchor => stats.anchors += 1,
-                Proven::Alias => stats.aliases += 1,
-            },
+            Event::Anchored {
+                by: Proven::Alias, ..
+            } => stats.aliases += 1,
+            Event::Anchored { .. } => stats.anchors += 1,
             Event::Title(_) => stats.titles += 1,
             Event::Lost(loss) => {
                 stats.losses += 1;
@@ -272,6 +327,10 @@ impl Out {
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        self.queue.pop_front()
+        let event = self.queue.pop_front()?;
+        if let Event::Audio(bytes) = &event {
+            self.held -= bytes.len();
+        }
+        Some(event)
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 
 use super::link::{self, Endpoint};
-use super::{Client, Event, Head, Request, Step};
+use super::{Client, ClientError, Event, Head, Request, Step};
 use crate::chunked;
 #[cfg(doc)]
 use crate::head::MAX_HEAD;
@@ -53,7 +53,7 @@ pub enum Act {
 }
 
 /// A [`Client`] that speaks HTTP itself: it follows redirects, takes transfer codings off, and logs in with the credentials of
-/// a URL.
+/// a URL. It has one connection at a time: [`super::Options::race`] is off.
 ///
 /// Holds at most [`MAX_HEAD`] bytes of an answer's head besides what the client holds.
 #[derive(Debug)]
@@ -95,7 +95,9 @@ enum Coding {
 impl HttpClient {
     /// `agent`: the value of `User-Agent`; what cannot stand there is left out.
     #[must_use]
-    pub fn new(client: Client, agent: &str) -> Self {
+    pub fn new(mut client: Client, agent: &str) -> Self {
+        // There is one connection.
+        client.options.race = None;
         let agent = agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
         Self {
             client,
@@ -116,28 +118,39 @@ impl HttpClient {
         self.client.poll_event()
     }
 
+    /// [`Client::move_to`] this URL, or [`Client::move_on`] without one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn move_to(&mut self, now: Duration, url: Option<&str>) -> Result<(), ClientError> {
+        match url {
+            Some(url) => self.client.move_to(now, url),
+            None => self.client.move_on(now),
+        }
+    }
+
     /// What to do at `now`.
     pub fn poll(&mut self, now: Duration) -> Act {
         loop {
             match self.client.poll(now) {
                 Step::Connect(request) => {
-                    let url = request.url.clone();
+                    let (conn, url) = (request.conn, request.url.clone());
                     if let Some(dial) = self.dial(request, url, 0) {
                         return Act::Connect(dial);
                     }
-                    self.client.failed(now, NOWHERE);
+                    self.client.failed(now, conn, NOWHERE);
                 }
                 Step::Read { until } if !std::mem::take(&mut self.turned) => {
                     return Act::Read { until };
                 }
                 Step::Read { .. } => {
-                    let exchange = self.exchange.take();
-                    let dial = exchange.and_then(|exchange| {
-                        self.dial(exchange.request, exchange.url, exchange.redirects)
-                    });
-                    match dial {
+                    let Some(exchange) = self.exchange.take() else {
+                        continue;
+                    };
+                    let conn = exchange.request.conn;
+                    match self.dial(exchange.request, exchange.url, exchange.redirects) {
                         Some(dial) => return Act::Connect(dial),
-                        None => self.client.failed(now, NOWHERE),
+                        None => self.client.failed(now, conn, NOWHERE),
                     }
                 }
                 Step::Wait { until } => {
@@ -172,29 +185,37 @@ impl HttpClient {
 
     /// The connection was closed as it should be.
     pub fn closed(&mut self, now: Duration) {
-        match self.exchange.take().map(|exchange| exchange.answer) {
-            Some(Answer::Body(Coding::WithConnection)) => self.client.end(now),
-            Some(Answer::Body(_)) => self.client.failed(now, "the body ended early"),
-            Some(Answer::Head(held)) if held.is_empty() => {
-                self.client.failed(now, "closed without an answer")
-            }
-            Some(Answer::Head(_)) => self.client.failed(now, "closed within the head"),
-            Some(Answer::Over) | None => {}
-        }
+        let Some(Exchange {
+            request, answer, ..
+        }) = self.exchange.take()
+        else {
+            return;
+        };
+        let conn = request.conn;
+        let why = match answer {
+            Answer::Over => return,
+            Answer::Body(Coding::WithConnection) => return self.client.end(now, conn),
+            Answer::Body(_) => "the body ended early",
+            Answer::Head(held) if held.is_empty() => "closed without an answer",
+            Answer::Head(_) => "closed within the head",
+        };
+        self.client.failed(now, conn, why);
     }
 
     /// There is no connection, or it broke.
     pub fn failed(&mut self, now: Duration, why: impl Into<String>) {
         if let Some(Exchange {
+            request,
             answer: Answer::Head(_) | Answer::Body(_),
             ..
         }) = self.exchange.take()
         {
-            self.client.failed(now, why);
+            self.client.failed(now, request.conn, why);
         }
     }
 
     fn dial(&mut self, request: Request, url: String, redirects: u8) -> Option<Dial> {
+        self.turned = false;
         let dial = self.request(link::endpoint(&url)?, &request);
         self.exchange = Some(Exchange {
             request,
@@ -242,6 +263,7 @@ impl HttpClient {
         let Some(exchange) = &mut self.exchange else {
             return;
         };
+        let conn = exchange.request.conn;
         let Answer::Head(held) = &mut exchange.answer else {
             return;
         };
@@ -260,7 +282,7 @@ impl HttpClient {
                 }
                 Err(error) => {
                     exchange.answer = Answer::Over;
-                    return self.client.failed(now, error.to_string());
+                    return self.client.failed(now, conn, error.to_string());
                 }
             }
         };
@@ -271,7 +293,7 @@ impl HttpClient {
             let why = exchange.redirect(&location);
             self.turned = why.is_none();
             if let Some(why) = why {
-                self.client.failed(now, why);
+                self.client.failed(now, conn, why);
             }
             return;
         }
@@ -285,14 +307,18 @@ impl HttpClient {
             url: Some(&exchange.url),
             fields: &answer.fields,
         };
-        self.client.head(now, &head);
+        self.client.head(now, conn, &head);
         self.body(now, &held[start + length..]);
     }
 
     fn body(&mut self, now: Duration, bytes: &[u8]) {
-        let Some(Exchange { answer, .. }) = &mut self.exchange else {
+        let Some(Exchange {
+            request, answer, ..
+        }) = &mut self.exchange
+        else {
             return;
         };
+        let conn = request.conn;
         let Answer::Body(coding) = answer else {
             return;
         };
@@ -312,17 +338,17 @@ impl HttpClient {
             }
         };
         if !payload.is_empty() {
-            self.client.body(now, payload);
+            self.client.body(now, conn, payload);
         }
         match over {
             Ok(false) => {}
             Ok(true) => {
                 *answer = Answer::Over;
-                self.client.end(now);
+                self.client.end(now, conn);
             }
             Err(error) => {
                 *answer = Answer::Over;
-                self.client.failed(now, error.to_string());
+                self.client.failed(now, conn, error.to_string());
             }
         }
     }

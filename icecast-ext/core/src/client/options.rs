@@ -30,8 +30,15 @@ pub struct Options {
     pub max_lag: Option<Duration>,
     /// Ask for titles (`Icy-MetaData: 1`).
     pub icy: bool,
-    /// So long without a byte, and the relay is left. 5 s.
+    /// An answer has begun and no byte has come for so long: the relay is left (R-CLIENT-2). 5 s.
     pub silence: Duration,
+    /// So long is an answer's beginning awaited (R-CLIENT-12): longer than a server holds a request for bytes to come. A client that
+    /// asks one relay at a time and knows others waits no longer than `silence`. 12 s.
+    pub answer_within: Duration,
+    /// No answer has begun after so long: another relay is asked besides (R-CLIENT-14), and a move reads on where it was
+    /// meanwhile (R-CLIENT-18). `None`: there is never more than one connection. 300 ms: RFC 8305 allows a handshake 250 ms, and an
+    /// answer needs one round trip more.
+    pub race: Option<Duration>,
     /// So long without audio from anywhere, and the client ends. 60 s; `None`: never.
     pub give_up_after: Option<Duration>,
     /// Bytes remembered to stitch by content at servers that have no offsets; 0: never stitch. 512 KiB. It should hold 8 s.
@@ -56,6 +63,8 @@ impl Default for Options {
             max_lag: None,
             icy: false,
             silence: Duration::from_secs(5),
+            answer_within: Duration::from_secs(12),
+            race: Some(Duration::from_millis(300)),
             give_up_after: Some(Duration::from_secs(60)),
             history: 512 * 1024,
             evidence: false,
@@ -102,28 +111,40 @@ pub enum ClientError {
     /// Neither http nor https, or not a URL.
     #[error("{0:?} is not an http or https URL")]
     Url(String),
+    /// A move needs another relay.
+    #[error("no other relay is known")]
+    NoOther,
+    /// The client has ended.
+    #[error("the client has ended")]
+    Ended,
 }
+
+/// Names a connection among all that one client has asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Conn(pub(super) u64);
 
 /// A GET that the caller sends on a new connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
+    /// By this name the caller tells what comes.
+    pub conn: Conn,
     /// As it was given, credentials included, or as a relay's `Link` named it.
     pub url: String,
     /// To be sent besides what the transport needs (`Host`).
     pub fields: Vec<(&'static str, String)>,
 }
 
-/// What the caller does next.
+/// What the caller does next, after it has closed each connection of which [`super::Client::uses`] says no.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Drop the connection, if there is one, and send this.
+    /// Send this. With [`Options::race`] there may be another connection besides.
     Connect(Request),
-    /// Read from the connection; call [`super::Client::poll`] again at this time at the latest.
+    /// Read from each connection; call [`super::Client::poll`] again after what came, and at this time at the latest.
     Read {
         /// In the caller's time.
         until: Duration,
     },
-    /// Drop the connection, if there is one, and call [`super::Client::poll`] again at this time.
+    /// There is nothing to read; call [`super::Client::poll`] again at this time.
     Wait {
         /// In the caller's time.
         until: Duration,

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use crate::address::Position;
 use crate::anchor::Evidence;
 use crate::codec::Format;
+use crate::field::StreamWindow;
 use crate::icy::{Deinterleaver, Part};
 
-use super::answer::{Answer, Entry, Head, Past};
-use super::event::{Event, Out, Why};
+use super::answer::{Answer, Entry, Head, Past, Rate};
+use super::ask::Ask;
+use super::event::{Event, Move, Out, Why};
 use super::history::{History, Pace};
-use super::options::Options;
+use super::options::{Conn, Options};
 use super::stitch::Stitch;
 use super::titles::Titles;
 use super::witness::Witness;
@@ -33,8 +35,12 @@ pub(super) struct Heard {
     pub(super) past: Vec<Past>,
     /// Audio was heard.
     pub(super) any: bool,
-    /// The relay that it came from last.
-    relay: Option<usize>,
+    /// How much.
+    pub(super) total: u64,
+    /// The relay that it came from last, and its URL without credentials.
+    relay: Option<(usize, String)>,
+    /// The change of relay with which the last answer began, if it did.
+    pub(super) moved: Option<Move>,
     /// When.
     at: Duration,
     pub(super) history: History,
@@ -51,7 +57,9 @@ impl Heard {
             position,
             past: Vec::new(),
             any: false,
+            total: 0,
             relay: None,
+            moved: None,
             at: Duration::ZERO,
             history: History::new(options.history),
             pace: Pace::default(),
@@ -60,11 +68,11 @@ impl Heard {
         }
     }
 
-    /// An answer was accepted.
-    pub(super) fn open(&mut self, now: Duration, head: &Head<'_>) {
-        self.pace.open(now, head.rate());
+    /// Audio is expected from here.
+    pub(super) fn open(&mut self, reading: &Reading) {
+        self.pace.open(reading.opened, reading.rate);
         if let Some(witness) = &mut self.witness {
-            witness.open(now, head.window());
+            witness.open(reading.opened, reading.window);
         }
     }
 
@@ -99,8 +107,13 @@ impl Heard {
 /// A connection whose answer was accepted.
 #[derive(Debug)]
 pub(super) struct Reading {
-    relay: usize,
+    pub(super) conn: Conn,
+    pub(super) relay: usize,
     pub(super) shown: String,
+    /// Since when it was wanted.
+    since: Duration,
+    rate: Option<Rate>,
+    window: Option<StreamWindow>,
     content_type: Option<String>,
     format: Format,
     aware: bool,
@@ -120,10 +133,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// What `ask` got, from the relay of this name; it was wanted since then.
     pub(super) fn new(
         now: Duration,
-        relay: usize,
-        shown: String,
+        (ask, shown, since): (&Ask, String, Duration),
+        head: &Head<'_>,
         answer: Answer,
         entry: Entry,
     ) -> Self {
@@ -134,8 +148,12 @@ impl Reading {
         };
         let stitched = matches!(entry, Entry::Stitch { .. });
         Self {
-            relay,
+            conn: ask.conn,
+            relay: ask.relay,
             shown,
+            since,
+            rate: head.rate(),
+            window: head.window(),
             content_type: answer.content_type,
             format: answer.format,
             aware: answer.offset.is_some(),
@@ -149,6 +167,22 @@ impl Reading {
             opened: now,
             last: now,
             told: 0,
+        }
+    }
+
+    /// So many bytes were heard elsewhere between the request and the answer: they come here, too. Where an answer begins by an
+    /// offset, it is known already how many to skip.
+    pub(super) fn overtaken_before(&mut self, bytes: u64) {
+        if matches!(self.entry, Some(Entry::Anchored(..))) {
+            self.overtaken(bytes);
+        }
+    }
+
+    /// So many bytes were heard elsewhere since: they come here, too, and are skipped.
+    pub(super) fn overtaken(&mut self, bytes: u64) {
+        self.skip = self.skip.saturating_add(bytes);
+        if let Some(Entry::Anchored(at, _)) = &mut self.entry {
+            at.offset = at.offset.saturating_add(bytes);
         }
     }
 
@@ -196,7 +230,7 @@ impl Reading {
             stitch.audio(now, &bytes);
             return self.stitch_if_due(now, heard, out);
         }
-        self.enter(heard, out);
+        self.enter(now, heard, out);
         self.tell(now, bytes, heard, out);
     }
 
@@ -228,12 +262,13 @@ impl Reading {
             witness.feed(now, &bytes, heard.position);
         }
         heard.at = now;
+        heard.total += bytes.len() as u64;
         self.told += bytes.len() as u64;
         out.push(Event::Audio(bytes));
     }
 
     /// The first audio byte is here: what its answer means takes effect.
-    fn enter(&mut self, heard: &mut Heard, out: &mut Out) {
+    fn enter(&mut self, now: Duration, heard: &mut Heard, out: &mut Out) {
         let Some(entry) = self.entry.take() else {
             return;
         };
@@ -253,12 +288,20 @@ impl Reading {
                 at: heard.position,
                 content_type: self.content_type.take(),
             });
-        } else if heard.relay != Some(self.relay) {
-            out.push(Event::Moved {
-                url: self.shown.clone(),
-            });
         }
-        heard.relay = Some(self.relay);
+        let before = heard.relay.replace((self.relay, self.shown.clone()));
+        heard.moved = before
+            .filter(|(relay, _)| *relay != self.relay)
+            .map(|(_, from)| Move {
+                from,
+                to: self.shown.clone(),
+                proof: entry.proof(),
+                lost: entry.loss().cloned().map(Box::new),
+                took: now.saturating_sub(self.since),
+            });
+        if let Some(moved) = &heard.moved {
+            out.push(Event::Moved(moved.clone()));
+        }
         match entry {
             Entry::Lost(loss, _) => {
                 heard.history.clear();

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use icecast_ext_core::anchor::{self, Evidence, Index, Place, SKEW};
-use icecast_ext_core::client::{Client, Event, Head, Loss, Options, Proven, Request, Step, Why};
+use icecast_ext_core::client::{
+    Client, Conn, Event, Head, Loss, Options, Proven, Request, Step, Why,
+};
 use icecast_ext_core::field::{Proof, Resume, StreamOffset};
 use icecast_ext_core::head::Field;
 
@@ -31,7 +33,7 @@ fn listening(stream: &[u8]) -> Caller {
 fn moved(caller: &mut Caller) -> Request {
     caller.cut();
     caller.asks();
-    caller.client.failed(caller.now, "refused");
+    caller.failed("refused");
     let request = loop {
         match caller.client.poll(caller.now) {
             Step::Connect(request) => break request,
@@ -40,6 +42,7 @@ fn moved(caller: &mut Caller) -> Request {
         }
     };
     assert_eq!(request.url, "http://b/live");
+    caller.conn = Some(request.conn);
     caller.events();
     request
 }
@@ -55,7 +58,7 @@ fn evidence(request: &Request) -> Option<Evidence> {
 /// 200 with this position and this proof, and ten bytes.
 fn answer(
     client: &mut Client,
-    now: std::time::Duration,
+    (now, conn): (std::time::Duration, Conn),
     offset: StreamOffset,
     proof: Option<Proof>,
 ) {
@@ -73,8 +76,8 @@ fn answer(
         url: None,
         fields: &fields,
     };
-    client.head(now, &head);
-    client.body(now, Bytes::from_static(b"0123456789"));
+    client.head(now, conn, &head);
+    client.body(now, conn, Bytes::from_static(b"0123456789"));
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn evidence_leads_a_relay_with_an_epoch_of_its_own_to_the_next_byte() {
     assert_eq!(place, Ok(Place::Held(960_000 - 5_000)));
     answer(
         &mut caller.client,
-        caller.now,
+        (caller.now, request.conn),
         stands(at(2, 955_000)),
         Some(Proof::Anchor),
     );
@@ -128,12 +131,12 @@ fn evidence_leads_a_relay_with_an_epoch_of_its_own_to_the_next_byte() {
 fn a_place_that_is_not_proven_is_a_loss_with_the_relays_reason() {
     let stream = noise(9, 60 * RATE);
     let mut caller = listening(&stream);
-    moved(&mut caller);
+    let request = moved(&mut caller);
     let why = anchor::Unproven::Repeats;
     let proof = Proof::None { why: Some(why) };
     answer(
         &mut caller.client,
-        caller.now,
+        (caller.now, request.conn),
         stands(at(2, 400)),
         Some(proof),
     );
@@ -181,7 +184,12 @@ fn a_proof_that_nobody_asked_for_proves_nothing() {
         }
         let request = moved(&mut caller);
         assert_eq!(evidence(&request).is_some(), proof);
-        answer(&mut caller.client, caller.now, offset, Some(Proof::Anchor));
+        answer(
+            &mut caller.client,
+            (caller.now, request.conn),
+            offset,
+            Some(Proof::Anchor),
+        );
         caller.body(b"0123456789");
         let events = caller.events();
         assert!(
@@ -210,13 +218,14 @@ fn a_client_that_heard_nothing_says_nothing() {
 fn an_alias_goes_on_at_the_next_byte_and_the_first_epoch_is_not_over() {
     let stream = noise(9, 60 * RATE);
     let mut caller = listening(&stream);
-    moved(&mut caller);
+    let conn = moved(&mut caller).conn;
     let spliced = |at| StreamOffset {
         spliced: true,
         ..stands(at)
     };
     let alias = Some(Proof::Alias);
-    answer(&mut caller.client, caller.now, spliced(at(2, 400)), alias);
+    let now = (caller.now, conn);
+    answer(&mut caller.client, now, spliced(at(2, 400)), alias);
     let by = Proven::Alias;
     let events = caller.events();
     assert!(
@@ -225,25 +234,22 @@ fn an_alias_goes_on_at_the_next_byte_and_the_first_epoch_is_not_over() {
     );
     // There and back.
     caller.cut();
-    assert_eq!(caller.asks().at(), at(2, 410));
-    answer(
-        &mut caller.client,
-        caller.now,
-        spliced(at(1, 960_010)),
-        alias,
-    );
+    let again = caller.asks();
+    assert_eq!(again.at(), at(2, 410));
+    let now = (caller.now, again.conn);
+    answer(&mut caller.client, now, spliced(at(1, 960_010)), alias);
     caller.events();
     let stats = caller.client.stats();
     assert_eq!((stats.aliases, stats.splices, stats.losses), (2, 0, 0));
     assert_eq!(caller.client.position(), Some(at(1, 960_020)));
     // What needs a prelude is no next byte.
     caller.cut();
-    caller.asks();
+    let last = caller.asks();
     let offset = StreamOffset {
         prelude: 4,
         ..stands(at(3, 7))
     };
-    answer(&mut caller.client, caller.now, offset, alias);
+    answer(&mut caller.client, (caller.now, last.conn), offset, alias);
     caller.body(b"0123456789");
     caller.events();
     let stats = caller.client.stats();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset, Position, Session};
-use icecast_ext_core::client::{Client, Event, Head, Options, Request, Step};
+use icecast_ext_core::client::{Client, Conn, Event, Head, Move, Options, Proven, Request, Step};
 use icecast_ext_core::field::{From, Resume, StreamOffset};
 use icecast_ext_core::head::Field;
 
@@ -31,6 +31,7 @@ pub(crate) fn stands(at: Position) -> StreamOffset {
 /// What a request asked for.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    pub(crate) conn: Conn,
     pub(crate) url: String,
     pub(crate) resume: Resume,
     pub(crate) icy: bool,
@@ -48,6 +49,8 @@ impl Asked {
 pub(crate) struct Caller {
     pub(crate) client: Client,
     pub(crate) now: Duration,
+    /// The connection that was asked for last.
+    pub(crate) conn: Option<Conn>,
 }
 
 impl Caller {
@@ -56,6 +59,7 @@ impl Caller {
         Self {
             client: Client::new(relays, options, 42).unwrap(),
             now: 100 * SECOND,
+            conn: None,
         }
     }
 
@@ -65,17 +69,19 @@ impl Caller {
             &["http://a/live"],
             Options {
                 history: 0,
+                race: None,
                 ..Options::default()
             },
         )
     }
 
-    /// Three of them.
+    /// Three of them, one connection at a time.
     pub(crate) fn three() -> Self {
         Self::new(
             &["http://a/live", "http://b/live", "http://c/live"],
             Options {
                 history: 0,
+                race: None,
                 ..Options::default()
             },
         )
@@ -84,7 +90,7 @@ impl Caller {
     /// The request, without waiting.
     pub(crate) fn asks(&mut self) -> Asked {
         match self.client.poll(self.now) {
-            Step::Connect(request) => read(request),
+            Step::Connect(request) => self.read(request),
             other => panic!("{other:?} instead of a request"),
         }
     }
@@ -94,7 +100,7 @@ impl Caller {
         let since = self.now;
         for _ in 0..100 {
             match self.client.poll(self.now) {
-                Step::Connect(request) => return (read(request), self.now - since),
+                Step::Connect(request) => return (self.read(request), self.now - since),
                 Step::Wait { until } => self.now = until,
                 other => panic!("{other:?} instead of a request"),
             }
@@ -107,11 +113,25 @@ impl Caller {
         let since = self.now;
         loop {
             match self.client.poll(self.now) {
-                Step::Connect(request) => return (read(request), self.now - since),
+                Step::Connect(request) => return (self.read(request), self.now - since),
                 Step::Read { until } | Step::Wait { until } => self.now = until,
                 Step::Ended => panic!("the client has ended"),
             }
         }
+    }
+
+    /// Waits until the client asks besides, or has other things to do.
+    pub(crate) fn reads_until(&mut self) -> Duration {
+        match self.client.poll(self.now) {
+            Step::Read { until } => until,
+            other => panic!("{other:?} instead of reading"),
+        }
+    }
+
+    /// Speaks of this connection from now on.
+    pub(crate) fn on(&mut self, asked: &Asked) -> &mut Self {
+        self.conn = Some(asked.conn);
+        self
     }
 
     pub(crate) fn answer(&mut self, status: u16, fields: &[(&str, &str)]) {
@@ -122,8 +142,10 @@ impl Caller {
                 value: value.as_bytes(),
             })
             .collect();
+        let conn = self.conn();
         self.client.head(
             self.now,
+            conn,
             &Head {
                 status,
                 url: None,
@@ -137,7 +159,9 @@ impl Caller {
     }
 
     pub(crate) fn body(&mut self, bytes: &[u8]) {
-        self.client.body(self.now, Bytes::copy_from_slice(bytes));
+        let conn = self.conn();
+        self.client
+            .body(self.now, conn, Bytes::copy_from_slice(bytes));
     }
 
     pub(crate) fn wait(&mut self, time: Duration) {
@@ -145,7 +169,22 @@ impl Caller {
     }
 
     pub(crate) fn cut(&mut self) {
-        self.client.end(self.now);
+        let conn = self.conn();
+        self.client.end(self.now, conn);
+    }
+
+    pub(crate) fn failed(&mut self, why: &str) {
+        let conn = self.conn();
+        self.client.failed(self.now, conn, why);
+    }
+
+    fn conn(&self) -> Conn {
+        self.conn.expect("a connection")
+    }
+
+    fn read(&mut self, request: Request) -> Asked {
+        self.conn = Some(request.conn);
+        read(request)
     }
 
     /// Joins at a position, hears some bytes, and forgets the events.
@@ -186,6 +225,7 @@ fn read(request: Request) -> Asked {
     Asked {
         resume: Resume::parse(get("Resume-Offset").unwrap().as_bytes()).unwrap(),
         icy: get("Icy-MetaData").is_some(),
+        conn: request.conn,
         url: request.url,
     }
 }
@@ -205,4 +245,15 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     })
     .take(len)
     .collect()
+}
+
+/// A move that an offset proves.
+pub(crate) fn moved(from: &str, to: &str, took: Duration) -> Event {
+    Event::Moved(Move {
+        from: format!("http://{from}/live"),
+        to: format!("http://{to}/live"),
+        proof: Some(Proven::Offset),
+        lost: None,
+        took,
+    })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position};
-use icecast_ext_core::client::{Client, Event, Head, Options, Step};
+use icecast_ext_core::client::{Client, Conn, Event, Head, Options, Step};
 use icecast_ext_core::field::{Resume, StreamOffset};
 use icecast_ext_core::head::Field;
 use proptest::prelude::*;
@@ -88,64 +88,43 @@ fn play(seed: u64, declared: bool, held: u64) -> (World, Ear, Client) {
     let mut client = Client::new(urls, options, seed).unwrap();
     let mut ear = Ear::default();
     let mut now = Duration::from_secs(3);
-    let mut wire: Option<Wire> = None;
+    let mut lines: Vec<Line> = Vec::new();
     let over = Duration::from_secs(world.end() / RATE + 60);
     while now < over {
+        lines.retain(|line| client.uses(line.conn));
+        assert!(lines.len() <= 2);
         match client.poll(now) {
             Step::Ended => panic!("{}", client.gave_up().unwrap()),
-            Step::Wait { until } => {
-                wire = None;
-                now = until.min(over);
-            }
+            Step::Wait { until } => now = until.min(over),
             Step::Connect(request) => {
-                let relay: usize = request.url[7..8].parse().unwrap();
-                let asked = Resume::parse(request.fields[0].1.as_bytes()).unwrap();
-                now += Duration::from_millis(dice.below(20));
-                wire = None;
-                if dice.once_in(6) {
-                    client.failed(now, "reset in the head");
-                } else if dice.once_in(12) {
-                    client.head(
-                        now,
-                        &Head {
-                            status: 404,
-                            url: None,
-                            fields: &[],
-                        },
-                    );
-                } else {
-                    wire = answer(&world, &mut client, now, relay, &asked);
-                    ear.answers
-                        .extend(wire.iter().map(|wire| (wire.run, wire.offset)));
-                }
+                let slow = match dice.below(12) {
+                    0..8 => dice.below(20),
+                    8..11 => dice.below(2000),
+                    // It accepts, and never answers.
+                    _ => 1 << 40,
+                };
+                lines.push(Line {
+                    conn: request.conn,
+                    relay: request.url[7..8].parse().unwrap(),
+                    asked: Resume::parse(request.fields[0].1.as_bytes()).unwrap(),
+                    answers_at: now + Duration::from_millis(slow),
+                    wire: None,
+                    told: false,
+                });
             }
-            Step::Read { until } => {
-                let Some(open) = &mut wire else {
-                    now = until;
-                    continue;
-                };
+            Step::Read { .. } => {
                 now += Duration::from_millis(1 + dice.below(300));
-                let (bytes, end) = open.read(&world, now, 1 + dice.below(2000));
-                // A cut may take away the end of what was sent.
-                let cut = dice.once_in(8);
-                let arrived = if cut {
-                    usize::try_from(dice.below(bytes.len() as u64 + 1)).unwrap()
-                } else {
-                    bytes.len()
-                };
-                let mut bytes = Bytes::from(bytes).slice(..arrived);
-                while !bytes.is_empty() {
-                    let piece = bytes
-                        .split_to(usize::try_from(1 + dice.below(bytes.len() as u64)).unwrap());
-                    client.body(now, piece);
+                if dice.once_in(30) {
+                    let _ = client.move_on(now);
+                } else if dice.once_in(60) {
+                    let relay = dice.below(world.relays.len() as u64);
+                    client
+                        .move_to(now, &format!("http://{relay}/live"))
+                        .unwrap();
                 }
-                if end || cut {
-                    wire = None;
-                    if cut && dice.once_in(2) {
-                        client.failed(now, "reset");
-                    } else {
-                        client.end(now);
-                    }
+                let n = dice.below(2);
+                if let Some(line) = lines.get_mut(usize::try_from(n).unwrap()) {
+                    line.go(&world, &mut client, &mut dice, now);
                 }
             }
         }
@@ -156,14 +135,86 @@ fn play(seed: u64, declared: bool, held: u64) -> (World, Ear, Client) {
                 .map(|at| (World::run(at.epoch), at.offset.get()));
             assert_eq!(place, ear.next);
         }
+        // What the client never took its audio from has told it no titles.
+        let first = client.first();
+        for line in lines.iter_mut().filter(|line| Some(line.conn) == first) {
+            if let (Some((_, start)), false) = (&line.wire, line.told) {
+                line.told = true;
+                ear.answers.push(*start);
+            }
+        }
     }
     (world, ear, client)
+}
+
+/// A connection of the client's.
+struct Line {
+    conn: Conn,
+    relay: usize,
+    asked: Resume,
+    answers_at: Duration,
+    /// And where it began.
+    wire: Option<(Wire, (usize, u64))>,
+    /// It is among the ear's answers.
+    told: bool,
+}
+
+impl Line {
+    /// What it does next.
+    fn go(&mut self, world: &World, client: &mut Client, dice: &mut Dice, now: Duration) {
+        let Some((wire, _)) = &mut self.wire else {
+            if self.answers_at <= now {
+                self.answer(world, client, dice, now);
+            }
+            return;
+        };
+        let (bytes, end) = wire.read(world, now, 1 + dice.below(2000));
+        // A cut may take away the end of what was sent.
+        let cut = dice.once_in(8);
+        let arrived = if cut {
+            usize::try_from(dice.below(bytes.len() as u64 + 1)).unwrap()
+        } else {
+            bytes.len()
+        };
+        let mut bytes = Bytes::from(bytes).slice(..arrived);
+        while !bytes.is_empty() {
+            let most = usize::try_from(1 + dice.below(bytes.len() as u64)).unwrap();
+            client.body(now, self.conn, bytes.split_to(most));
+        }
+        if cut && dice.once_in(2) {
+            client.failed(now, self.conn, "reset");
+        } else if end || cut {
+            client.end(now, self.conn);
+        }
+    }
+
+    fn answer(&mut self, world: &World, client: &mut Client, dice: &mut Dice, now: Duration) {
+        let mut head = |status| {
+            let head = Head {
+                status,
+                url: None,
+                fields: &[],
+            };
+            client.head(now, self.conn, &head);
+        };
+        match dice.below(12) {
+            0..2 => client.failed(now, self.conn, "reset in the head"),
+            2 => head(404),
+            _ => {
+                let wire = answer(world, client, (now, self.conn), self.relay, &self.asked);
+                self.wire = wire.map(|wire| {
+                    let start = (wire.run, wire.offset);
+                    (wire, start)
+                });
+            }
+        }
+    }
 }
 
 fn answer(
     world: &World,
     client: &mut Client,
-    now: Duration,
+    (now, conn): (Duration, Conn),
     relay: usize,
     asked: &Resume,
 ) -> Option<Wire> {
@@ -176,6 +227,7 @@ fn answer(
             }];
             client.head(
                 now,
+                conn,
                 &Head {
                     status,
                     url: None,
@@ -219,13 +271,14 @@ fn answer(
             }
             client.head(
                 now,
+                conn,
                 &Head {
                     status: 200,
                     url: None,
                     fields: &fields,
                 },
             );
-            client.body(now, Bytes::from_static(prelude));
+            client.body(now, conn, Bytes::from_static(prelude));
             Some(Wire {
                 relay,
                 run,

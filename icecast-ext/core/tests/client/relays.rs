@@ -5,7 +5,7 @@ use std::time::Duration;
 use icecast_ext_core::client::{Client, ClientError, Event, MAX_RELAYS, Options, Step, Trouble};
 use icecast_ext_core::field::StreamOffset;
 
-use crate::caller::{Caller, SECOND, at, audio, session, stands};
+use crate::caller::{Caller, SECOND, at, audio, moved, session, stands};
 
 #[test]
 fn a_cut_is_retried_at_once_at_the_same_relay_then_at_once_at_the_next_then_later() {
@@ -17,13 +17,14 @@ fn a_cut_is_retried_at_once_at_the_same_relay_then_at_once_at_the_next_then_late
         },
         b"0123456789",
     );
+    let cut = caller.now;
     caller.cut();
     let asked = caller.asks();
     assert_eq!(
         (asked.url.as_str(), asked.resume.session),
         ("http://a/live", Some(session(1)))
     );
-    caller.client.failed(caller.now, "refused");
+    caller.failed("refused");
     let asked = caller.asks();
     // A session is for the relay that gave it.
     assert_eq!(
@@ -32,7 +33,7 @@ fn a_cut_is_retried_at_once_at_the_same_relay_then_at_once_at_the_next_then_late
     );
     let mut top = 250;
     for url in ["c", "a", "b", "c", "a", "b", "c"] {
-        caller.client.failed(caller.now, "refused");
+        caller.failed("refused");
         let (asked, pause) = caller.asks_later();
         assert_eq!(asked.url, format!("http://{url}/live"));
         assert!(pause <= Duration::from_millis(top), "{pause:?} {top}");
@@ -43,12 +44,7 @@ fn a_cut_is_retried_at_once_at_the_same_relay_then_at_once_at_the_next_then_late
     caller.body(b"abc");
     assert_eq!(
         caller.events(),
-        [
-            Event::Moved {
-                url: "http://c/live".into()
-            },
-            audio(b"abc")
-        ]
+        [moved("a", "c", caller.now - cut), audio(b"abc")]
     );
     // All is forgiven: the next cut is retried at once again.
     caller.wait(2 * SECOND);
@@ -179,8 +175,13 @@ fn gives_up_after_a_minute_and_tells_what_each_relay_said() {
     let since = caller.now;
     loop {
         match caller.client.poll(caller.now) {
-            Step::Connect(request) if request.url.contains("secret") => caller.answer(404, &[]),
-            Step::Connect(_) => caller.client.failed(caller.now, "connection refused"),
+            Step::Connect(request) => {
+                caller.conn = Some(request.conn);
+                match request.url.contains("secret") {
+                    true => caller.answer(404, &[]),
+                    false => caller.failed("connection refused"),
+                }
+            }
             Step::Wait { until } => caller.now = until,
             Step::Ended => break,
             Step::Read { .. } => panic!("there is nothing to read"),
@@ -206,7 +207,7 @@ fn never_gives_up_if_told_so() {
     );
     for _ in 0..1000 {
         caller.asks_later();
-        caller.client.failed(caller.now, "refused");
+        caller.failed("refused");
     }
     assert!(caller.now > 1000 * SECOND);
 }

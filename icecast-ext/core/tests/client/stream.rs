@@ -219,7 +219,7 @@ fn no_relay_is_believed_that_is_still_in_an_epoch_heard_to_its_end() {
     caller.wait(2 * SECOND);
     caller.cut();
     caller.asks();
-    caller.client.failed(caller.now, "refused");
+    caller.failed("refused");
     assert_eq!(caller.asks().url, "http://b/live");
     caller.events();
     caller.ok(stands(at(1, 3)));

@@ -83,14 +83,15 @@ fn run(session: &vector::Session, split: usize) -> Result<(), String> {
     let mut client = Client::new([url], options, 7).map_err(|error| error.to_string())?;
     let mut now = Duration::ZERO;
     for (n, step) in session.steps.iter().enumerate() {
-        let got = asked(&connect(&mut client, &mut now));
+        let request = connect(&mut client, &mut now);
+        let (conn, got) = (request.conn, asked(&request));
         let want = (from(&step.asks.from), step.asks.session.clone());
         if got != want {
             return Err(format!("step {n} asks {got:?}, not {want:?}"));
         }
         now += Duration::from_millis(20);
         match &step.answer {
-            None => client.failed(now, "refused"),
+            None => client.failed(now, conn, "refused"),
             Some(answer) => {
                 let metaint = answer.icy_metaint.map(|metaint| metaint.to_string());
                 let fields = [
@@ -112,12 +113,12 @@ fn run(session: &vector::Session, split: usize) -> Result<(), String> {
                     url: None,
                     fields: &fields,
                 };
-                client.head(now, &head);
+                client.head(now, conn, &head);
                 for part in body(&answer.body).chunks(split) {
                     now += Duration::from_millis(1);
-                    client.body(now, Bytes::copy_from_slice(part));
+                    client.body(now, conn, Bytes::copy_from_slice(part));
                 }
-                client.failed(now, "cut");
+                client.failed(now, conn, "cut");
             }
         }
         let got = reports(&mut client);
