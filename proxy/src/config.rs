@@ -17,7 +17,9 @@ use icecast_ext_core::stock::Level;
 use icecast_ext_delivery::MountConfig;
 use ipnet::IpNet;
 
-pub use options::{Admission, CertificateFiles, LimitsTable, MountTable, Options, StockPlayers};
+pub use options::{
+    Admission, CertificateFiles, LimitsTable, MountTable, Options, StockPlayers, Vorbis,
+};
 use problem::Findings;
 pub use problem::{Place, Problem, Problems};
 
@@ -147,6 +149,8 @@ pub struct MountOptions {
     pub stock_players: Option<Level>,
     /// Instead of the one for all.
     pub delivery_tick: Option<Duration>,
+    /// The form of Ogg Vorbis.
+    pub vorbis: Vorbis,
 }
 
 /// What strangers may take; zero is no limit.
@@ -210,6 +214,7 @@ impl Config {
             burst: None,
             stock_players: None,
             delivery_tick: None,
+            vorbis: Vorbis::Canonical,
         };
         self.mounts.get(path).unwrap_or(&DEFAULT)
     }
