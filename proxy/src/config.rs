@@ -150,7 +150,7 @@ pub struct MountOptions {
     /// Instead of the one for all.
     pub delivery_tick: Option<Duration>,
     /// The form of Ogg Vorbis.
-    pub vorbis: Vorbis,
+    pub vorbis: Option<Vorbis>,
 }
 
 /// What strangers may take; zero is no limit.
@@ -214,7 +214,7 @@ impl Config {
             burst: None,
             stock_players: None,
             delivery_tick: None,
-            vorbis: Vorbis::Canonical,
+            vorbis: None,
         };
         self.mounts.get(path).unwrap_or(&DEFAULT)
     }

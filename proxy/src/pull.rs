@@ -238,7 +238,7 @@ async fn connected(
         via: upstream.via(),
         agent: &upstream.agent(),
         authorization: authorization.as_deref(),
-        vorbis: options.vorbis,
+        vorbis: options.vorbis.unwrap_or_default(),
         upstream: Some(upstream),
     };
     asked(stream, asking, station, memory).await
