@@ -1,5 +1,6 @@
 //! Ogg Vorbis, whose pages every stock server makes anew: relays of servers that know nothing share bytes all the same, and what
 //! a listener hears is what Icecast's own would, sample by sample.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::net::SocketAddr;
 use std::path::Path;
