@@ -17,7 +17,9 @@ use icecast_ext_core::stock::Level;
 use icecast_ext_delivery::MountConfig;
 use ipnet::IpNet;
 
-pub use options::{Admission, CertificateFiles, LimitsTable, MountTable, Options, StockPlayers};
+pub use options::{
+    Admission, CertificateFiles, LimitsTable, MountTable, Options, StockPlayers, Vorbis,
+};
 use problem::Findings;
 pub use problem::{Place, Problem, Problems};
 
@@ -151,6 +153,8 @@ pub struct MountOptions {
     pub stock_players: Option<Level>,
     /// Instead of the one for all.
     pub delivery_tick: Option<Duration>,
+    /// The form of Ogg Vorbis.
+    pub vorbis: Option<Vorbis>,
 }
 
 /// What strangers may take; zero is no limit.
@@ -214,6 +218,7 @@ impl Config {
             burst: None,
             stock_players: None,
             delivery_tick: None,
+            vorbis: None,
         };
         self.mounts.get(path).unwrap_or(&DEFAULT)
     }

@@ -4,6 +4,7 @@ mod body;
 mod feed;
 pub(crate) mod follow;
 mod legacy;
+mod parts;
 mod peers;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use icecast_ext_core::{chunked, frame};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
-use crate::config::Credentials;
+use crate::config::{Credentials, MountOptions, Vorbis};
 use crate::figures::Pulled;
 use crate::handover::Pull;
 use crate::server::Server;
@@ -41,6 +42,8 @@ struct Memory {
     adopted: bool,
     /// Connections in a row that broke before it was known whether they continue the buffer.
     unproven: u32,
+    /// The end of what came, kept back for more: it belongs to the epoch if the stream does not go on.
+    rest: Vec<u8>,
 }
 
 impl Memory {
@@ -55,12 +58,14 @@ impl Memory {
                     last_byte: pull.last_byte.map(ago).and_then(since),
                     adopted: pull.adopted,
                     unproven: pull.unproven,
+                    rest: Vec::new(),
                 }
             }
             None => Self {
                 last_byte: age.and_then(since),
                 adopted: false,
                 unproven: 0,
+                rest: Vec::new(),
             },
         }
     }
@@ -214,9 +219,7 @@ fn refused(server: &Server, station: &Station, error: &Ended) {
 /// One connection, from its request to its end.
 async fn once(server: &Server, upstream: &Origin, station: &Station, memory: &mut Memory) -> Ended {
     let options = server.config();
-    let credentials = &options.mount(&station.path).pull_credentials;
-    let authorization = credentials.as_ref().map(Credentials::basic);
-    match connected(upstream, station, authorization.as_deref(), memory).await {
+    match connected(upstream, station, options.mount(&station.path), memory).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
@@ -225,15 +228,18 @@ async fn once(server: &Server, upstream: &Origin, station: &Station, memory: &mu
 async fn connected(
     upstream: &Origin,
     station: &Station,
-    authorization: Option<&str>,
+    options: &MountOptions,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
     let stream = upstream.connect().await?;
+    let credentials = options.pull_credentials.as_ref();
+    let authorization = credentials.map(Credentials::basic);
     let asking = Asking {
         authority: &upstream.server().authority(),
         via: upstream.via(),
         agent: &upstream.agent(),
-        authorization,
+        authorization: authorization.as_deref(),
+        vorbis: options.vorbis.unwrap_or_default(),
         upstream: Some(upstream),
     };
     asked(stream, asking, station, memory).await
@@ -245,6 +251,7 @@ struct Asking<'a> {
     via: &'a str,
     agent: &'a str,
     authorization: Option<&'a str>,
+    vorbis: Vorbis,
     /// If it is that: it counts us.
     upstream: Option<&'a Origin>,
 }
@@ -263,7 +270,10 @@ async fn asked(
     let _pulling = upstream.map(|upstream| upstream.ledger().pulled(&station.path));
     station.figures.pulled(Pulled::Connected);
     match kind {
-        Kind::Feed { spliced } => feed::run(station, body, spliced, memory).await,
+        Kind::Feed { spliced } => {
+            memory.rest = Vec::new();
+            feed::run(station, body, spliced, memory).await
+        }
         Kind::Legacy { shape, lines } => legacy::run(station, body, shape, lines, memory).await,
     }
 }
@@ -288,7 +298,7 @@ async fn opened(
                 status => return Err(Ended::Status(status)),
             }
             let chunks = answer.is_chunked().then(chunked::Decoder::default);
-            break (length, Kind::of(&answer)?, chunks);
+            break (length, Kind::of(&answer, asking.vorbis)?, chunks);
         }
         match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
             Err(_) => return Err(Ended::Silent(HEAD_TIME)),
@@ -332,7 +342,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(answer: &Response<'_>) -> Result<Self, Ended> {
+    fn of(answer: &Response<'_>, vorbis: Vorbis) -> Result<Self, Ended> {
         let content_type = answer.field("Content-Type").unwrap_or_default();
         if content_type.eq_ignore_ascii_case(frame::MEDIA_TYPE.as_bytes()) {
             let offset = answer
@@ -345,7 +355,7 @@ impl Kind {
             return Err(Ended::File);
         }
         Ok(Self::Legacy {
-            shape: legacy::Shape::of(answer, &content_type),
+            shape: legacy::Shape::of(answer, &content_type, vorbis),
             lines: upstream_lines(answer),
         })
     }

@@ -8,6 +8,7 @@ mod feed;
 mod parse;
 mod parts;
 pub mod stock;
+mod vorbis;
 
 pub use client::{Answer, Asks, Client, Piece, Report, Session, Step};
 pub use decision::{Decision, Decisions, Mount, Question, Run, Start, Successor};
@@ -18,6 +19,7 @@ pub use parse::{
     StreamOffset, StreamWindow,
 };
 pub use parts::Parts;
+pub use vorbis::Vorbis;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -143,6 +145,14 @@ pub fn clients() -> Result<Client, SpecError> {
 /// If the file is not as its tests keep it.
 pub fn stock() -> Result<stock::Stock, SpecError> {
     read("stock.json", include_str!("../vectors/stock.json"))
+}
+
+/// `vorbis.json`
+///
+/// # Errors
+/// If the file is not as its tests keep it.
+pub fn vorbis() -> Result<Vorbis, SpecError> {
+    read("vorbis.json", include_str!("../vectors/vorbis.json"))
 }
 
 fn read<T: DeserializeOwned>(file: &'static str, text: &str) -> Result<T, SpecError> {

@@ -52,6 +52,7 @@ fn all() -> Vec<(String, String)> {
     add(&mut out, &anchors.field);
     add(&mut out, &anchors.place);
     add(&mut out, &anchors.proof);
+    add(&mut out, &vector::vorbis().unwrap().canonical);
     let encode = vector::encode().unwrap();
     let mut encoded = Vec::new();
     add(&mut encoded, &encode.resume_offset);

@@ -4,9 +4,12 @@ mod ebml;
 mod mpeg;
 mod ogg;
 mod page;
+mod vorbis;
 mod webm;
 
 use bytes::Bytes;
+
+pub use vorbis::{CELL, Canonical};
 
 use crate::address::Offset;
 

@@ -14,6 +14,8 @@ mod feed;
 mod parse;
 #[path = "vectors/stock.rs"]
 mod stock;
+#[path = "vectors/vorbis.rs"]
+mod vorbis;
 
 use std::fmt::Debug;
 use std::time::Duration;

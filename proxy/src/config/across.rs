@@ -188,6 +188,7 @@ fn mounts(config: &Config, findings: &mut Findings) {
                 ("window", mount.window.is_some()),
                 ("burst", mount.burst.is_some()),
                 ("delivery-tick", mount.delivery_tick.is_some()),
+                ("vorbis", mount.vorbis.is_some()),
             ] {
                 if given {
                     let what = "is not used: a tunnelled mount is never pulled";

@@ -128,6 +128,7 @@ impl Build {
             delivery_tick: table
                 .delivery_tick
                 .map(|tick| self.tick(&option("delivery-tick"), Some(tick))),
+            vorbis: table.vorbis,
             pull_credentials: credentials
                 .and_then(|parse| self.parsed(&option("pull-credentials"), parse)),
         }

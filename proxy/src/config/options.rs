@@ -166,6 +166,30 @@ pub struct MountTable {
     /// Milliseconds between two sends to a listener, instead of the delivery-tick above
     #[arg(long, value_name = "MS")]
     pub delivery_tick: Option<u64>,
+    /// canonical or as-is: whether the pages of Ogg Vorbis are made anew, so that relays of unaware servers share them [default: canonical]
+    #[arg(long, value_name = "FORM")]
+    pub vorbis: Option<Vorbis>,
+}
+
+/// In what form Ogg Vorbis of an upstream that knows nothing is served.
+#[derive(
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    clap::ValueEnum,
+    serde::Deserialize,
+    serde::Serialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vorbis {
+    /// In pages that depend on its packets alone (R-VORBIS-1).
+    #[default]
+    Canonical,
+    /// In the upstream's pages.
+    AsIs,
 }
 
 /// Who says that a listener may hear a mount.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Asking, Ended, Memory};
+use crate::config::Vorbis;
 use crate::server::Server;
 use crate::station::Station;
 
@@ -49,6 +50,8 @@ async fn once(server: &Server, station: &Station, memory: &mut Memory) -> Ended 
         via: "1.1 icx-kin",
         agent: crate::USER_AGENT,
         authorization: None,
+        // A feed has been made canonical.
+        vorbis: Vorbis::AsIs,
         upstream: None,
     };
     match super::asked(stream.into(), asking, station, memory).await {

@@ -9,10 +9,12 @@ use icecast_ext_core::buffer::RunStart;
 use icecast_ext_core::codec::{self, Format};
 use icecast_ext_core::head::Response;
 use icecast_ext_core::heal::{self, Evidence, Unproven};
-use icecast_ext_core::icy::{self, Deinterleaver, Part};
+use icecast_ext_core::icy::{self, Part};
 use tokio::time::Instant;
 
+use super::parts::Parts;
 use super::{Body, Ended, Memory};
+use crate::config::Vorbis;
 use crate::events::What;
 use crate::figures::Pulled;
 use crate::station::{Station, Supply};
@@ -32,15 +34,17 @@ const TAIL: u64 = 1 << 20;
 /// How the body is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
-    format: Format,
-    metaint: Option<NonZeroU32>,
+    pub(super) format: Format,
+    pub(super) metaint: Option<NonZeroU32>,
+    pub(super) vorbis: Vorbis,
 }
 
 impl Shape {
-    pub(super) fn of(answer: &Response<'_>, content_type: &[u8]) -> Self {
+    pub(super) fn of(answer: &Response<'_>, content_type: &[u8], vorbis: Vorbis) -> Self {
         Self {
             format: Format::from_content_type(content_type),
             metaint: answer.metaint(),
+            vorbis,
         }
     }
 }
@@ -53,8 +57,7 @@ pub(super) async fn run(
     lines: Bytes,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
-    let mut blocks = shape.metaint.map(Deinterleaver::new);
-    let mut parts = Vec::new();
+    let mut body_parts = Parts::of(shape);
     let mut unreadable = false;
     let mut gathered = Gathered::default();
     let started = Instant::now();
@@ -69,24 +72,33 @@ pub(super) async fn run(
         } else {
             SILENCE
         };
-        match body.next(silence).await {
-            Ok(bytes) => match &mut blocks {
-                Some(blocks) => blocks.feed(bytes, &mut parts),
-                None => parts.push(Part::Audio(bytes)),
-            },
-            Err(Ended::Silent(_)) if healing => {}
+        let parts = match body.next(silence).await {
+            Ok(bytes) => body_parts.take(bytes),
+            Err(Ended::Silent(_)) if healing => Vec::new(),
             Err(ended) => {
                 // What came before the end counts if it is proven. If not, one of the next connections may still prove it.
                 if healing && !gathered.audio.is_empty() {
                     memory.unproven += 1;
                     let last = memory.unproven > MAX_UNPROVEN;
-                    settle(station, shape, &lines, memory, &gathered, last)?;
+                    healing = !settle(station, shape, &lines, memory, &gathered, last)?;
+                }
+                if !healing {
+                    memory.rest = body_parts.rest();
                 }
                 return Err(ended);
             }
+        };
+        let holes = body_parts.new_holes();
+        if holes > 0 {
+            tracing::warn!(
+                mount = station.path,
+                holes,
+                "the stream lacks packets of Vorbis: the cells that they were in are left out"
+            );
         }
+        let mut parts = parts.into_iter();
         if healing {
-            for part in parts.drain(..) {
+            for part in parts.by_ref() {
                 gathered.take(part);
             }
             if started.elapsed() >= look {
@@ -102,7 +114,7 @@ pub(super) async fn run(
             }
         }
         station.set(Supply::Live);
-        for part in parts.drain(..) {
+        for part in parts {
             match part {
                 Part::Audio(bytes) => {
                     station.append(&bytes);
@@ -154,6 +166,7 @@ fn settle(
         Ok(from) => {
             station.figures.pulled(Pulled::Healed);
             station.figures.tell(What::Healed {});
+            memory.rest = Vec::new();
             tracing::info!(
                 mount = station.path,
                 new = gathered.audio.len() - from,
@@ -208,13 +221,17 @@ fn prove(
     heal::continues(&evidence).map(|at| at + headers)
 }
 
-/// A new epoch, whose first byte is the next one.
+/// A new epoch, whose first byte is the next one. What is left of the stream before it comes first.
 fn begin(
     station: &Station,
     format: Format,
     lines: &Bytes,
     memory: &mut Memory,
 ) -> Result<(), Ended> {
+    let rest = std::mem::take(&mut memory.rest);
+    if !rest.is_empty() {
+        station.append(&rest);
+    }
     station.figures.pulled(Pulled::Minted);
     station.mount.begin(RunStart {
         epoch: crate::random_epoch()?,

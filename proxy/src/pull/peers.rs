@@ -14,6 +14,7 @@ use tokio_util::sync::DropGuard;
 
 use super::body::Ended;
 use super::{Asking, Kind, feed, opened};
+use crate::config::Vorbis;
 use crate::server::Server;
 use crate::station::Station;
 use crate::upstream::{Origin, UpstreamError};
@@ -98,6 +99,8 @@ async fn heard(
         via: peer.via(),
         agent: &peer.agent(),
         authorization: None,
+        // Of a peer nothing but the feed is taken.
+        vorbis: Vorbis::default(),
         upstream: None,
     };
     let resume = Resume {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use icecast_ext_core::codec::Canonical;
 use icecast_ext_tests::chance::Chance;
 use icecast_ext_tests::cutter::Cutter;
 use icecast_ext_tests::encoder::Format;
@@ -131,8 +132,13 @@ impl Trial {
         } else {
             self.direct.body()
         };
+        let mut canonical = Vec::new();
+        if self.format == Format::Vorbis {
+            // The module sends Icecast's own pages; a proxy makes them anew, and tests/vorbis.rs hears that they sound the same.
+            Canonical::default().feed(&truth, &mut canonical);
+        }
         assert!(
-            find(&truth, &heard.audio).is_some(),
+            find(&truth, &heard.audio).is_some() || find(&canonical, &heard.audio).is_some(),
             "{} is not what was sent",
             self.name
         );

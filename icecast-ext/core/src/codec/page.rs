@@ -7,6 +7,11 @@ const FIXED: usize = 27;
 /// Where the checksum is among them.
 const CHECKSUM: Range<usize> = 22..26;
 
+/// The first page of a logical stream.
+pub(super) const BEGINS: u8 = 2;
+/// The last one.
+pub(super) const ENDS: u8 = 4;
+
 /// A page whose checksum is right.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
@@ -72,12 +77,12 @@ impl<'a> Page<'a> {
 
     /// The first page of a logical stream.
     pub(super) fn begins_stream(&self) -> bool {
-        self.flags & 2 != 0
+        self.flags & BEGINS != 0
     }
 
     /// The last page of a logical stream.
     pub(super) fn ends_stream(&self) -> bool {
-        self.flags & 4 != 0
+        self.flags & ENDS != 0
     }
 
     /// How many packets end here.
@@ -92,6 +97,12 @@ impl<'a> Page<'a> {
 
     /// The packets, or parts of them, that begin here.
     pub(super) fn packets(&self) -> impl Iterator<Item = &'a [u8]> {
+        let pieces = self.pieces().skip(usize::from(self.continued()));
+        pieces.map(|(piece, _)| piece)
+    }
+
+    /// The packets, or parts of them, and whether each ends here.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (&'a [u8], bool)> {
         let body = self.body;
         let mut at = 0;
         self.lacing
@@ -99,9 +110,37 @@ impl<'a> Page<'a> {
             .filter_map(move |lacing| {
                 let from = at;
                 at += lacing.iter().map(|&n| usize::from(n)).sum::<usize>();
-                body.get(from..at)
+                let ends = lacing.last().is_some_and(|&n| n < 255);
+                body.get(from..at).map(|piece| (piece, ends))
             })
-            .skip(usize::from(self.continued()))
+    }
+}
+
+/// What a page says before its segments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) flags: u8,
+    pub(super) granule: i64,
+    pub(super) serial: u32,
+    pub(super) sequence: u32,
+}
+
+/// Appends a page. There are at most 255 segments, and as many bytes as they say.
+pub(super) fn write(head: Head, lacing: &[u8], body: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(b"OggS\0");
+    out.push(head.flags);
+    out.extend_from_slice(&head.granule.to_le_bytes());
+    out.extend_from_slice(&head.serial.to_le_bytes());
+    out.extend_from_slice(&head.sequence.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.push(lacing.len() as u8);
+    out.extend_from_slice(lacing);
+    out.extend_from_slice(body);
+    let page = out.get_mut(start..).unwrap_or_default();
+    let sum = checksum(page);
+    if let Some(field) = page.get_mut(CHECKSUM) {
+        field.copy_from_slice(&sum.to_le_bytes());
     }
 }
 
