@@ -50,6 +50,7 @@ async fn once(server: &Server, station: &Station, memory: &mut Memory) -> Ended 
         agent: crate::USER_AGENT,
         authorization: None,
         upstream: None,
+        evidence: None,
     };
     match super::asked(stream.into(), asking, station, memory).await {
         Ok(never) => match never {},
