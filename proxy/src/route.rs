@@ -100,8 +100,9 @@ impl Server {
                 Route::Answer(Answer::new(405, "no such method here\n"))
             };
         }
+        let deadline = Instant::now() + HOLD;
         let found = match self.find(path).await {
-            Err(error) => self.found_soon(path, error).await,
+            Err(error @ UpstreamError::Down(_)) => self.found_soon(path, error, deadline).await,
             found => found,
         };
         let (station, mode) = match found {
@@ -144,21 +145,30 @@ impl Server {
     }
 
     /// As [`Server::find`], which has just failed: an upstream that can be reached soon is waited for.
-    async fn found_soon(self: &Arc<Self>, path: &str, mut error: UpstreamError) -> Found {
+    async fn found_soon(
+        self: &Arc<Self>,
+        path: &str,
+        mut error: UpstreamError,
+        deadline: Instant,
+    ) -> Found {
         let Ok(_place) = self.held.try_acquire() else {
             self.figures.limited(Limit::Held);
             return Err(error);
         };
         tracing::info!(path, %error, "a request waits for an upstream");
-        let deadline = Instant::now() + HOLD;
-        while !matches!(error, UpstreamError::Loop) && Instant::now() < deadline {
-            tokio::time::sleep(AGAIN).await;
-            match self.find(path).await {
-                Err(still) => error = still,
-                found => return found,
+        let soon = async {
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                match self.find(path).await {
+                    Err(still @ UpstreamError::Down(_)) => error = still,
+                    found => return found,
+                }
             }
+        };
+        match tokio::time::timeout_at(deadline, soon).await {
+            Ok(found) => found,
+            Err(_) => Err(error),
         }
-        Err(error)
     }
 
     /// The station that serves `path`, if it is a mount that is ours to serve, and who is asked about its listeners.
