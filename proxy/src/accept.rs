@@ -158,12 +158,7 @@ impl Server {
             let source = origin::serve(self, connection, &request, &caller, length, &target);
             return Box::pin(source).await;
         }
-        let path = request.target.split('?').next().unwrap_or_default();
-        let onward = match &wanted.onward {
-            None => request.target.to_owned(),
-            Some(Some(rest)) => format!("{path}?{rest}"),
-            Some(None) => path.to_owned(),
-        };
+        let onward = tunnel::onward(&request, &wanted);
         match self.route(&request, &target.path, &wanted).await {
             Route::Listener(station, mode) => {
                 let asking = Asking {

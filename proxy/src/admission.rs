@@ -149,6 +149,8 @@ pub(crate) struct Permit {
     shadow: Option<shadow::Held>,
     /// Another process has let it in, and counts it.
     kin: bool,
+    /// The upstream has judged its request.
+    judged: bool,
 }
 
 impl Drop for Permit {
@@ -165,6 +167,11 @@ impl Permit {
         self.shadow.is_none()
     }
 
+    /// Whether the upstream has had this request, and let it in.
+    pub(crate) const fn is_judged(&self) -> bool {
+        self.judged
+    }
+
     /// Whether another process counts this listener.
     pub(crate) const fn is_kin(&self) -> bool {
         self.kin
@@ -178,6 +185,7 @@ impl Permit {
             term: None,
             shadow: None,
             kin: true,
+            judged: false,
         }
     }
 
@@ -233,6 +241,7 @@ pub(crate) async fn admit(
         term: None,
         shadow: None,
         kin: false,
+        judged: asks(mode),
     };
     if method == Method::Options {
         return Some((connection, permit));

@@ -76,24 +76,25 @@ async fn look(arguments: &Arguments) -> anyhow::Result<Report> {
     }
     report.sections.push(section);
 
-    let origin = match &config.upstream {
-        None => None,
-        Some(server) => {
-            let via = format!("1.1 {}", crate::random_id()?);
-            Some(Origin::new(server.clone(), via)?)
-        }
-    };
     let mut section = Section::new("upstream");
-    let seen = match &origin {
-        Some(origin) => upstream::look(origin, &mut section).await,
-        None => {
-            section.ok(
-                "none",
-                "this is an origin: sources come here, with source-password",
-            );
-            upstream::Upstream::default()
+    // The mounts are those of the first that answers, as they are for who listens.
+    let (mut origin, mut seen) = (None, upstream::Upstream::default());
+    for server in &config.upstreams {
+        let via = format!("1.1 {}", crate::random_id()?);
+        let next = Origin::new(server.clone(), via)?;
+        let said = upstream::look(&next, &mut section).await;
+        if seen.answers {
+            upstream::compare(&server.base(), &seen, &said, &mut section);
+        } else {
+            (origin, seen) = (Some(next), said);
         }
-    };
+    }
+    if config.upstreams.is_empty() {
+        section.ok(
+            "none",
+            "this is an origin: sources come here, with source-password",
+        );
+    }
     let mounts = mounts::look(&config, origin.as_ref(), &seen, &mut section).await;
     report.sections.push(section);
     report.mounts = mounts;

@@ -26,8 +26,8 @@ pub use problem::{Place, Problem, Problems};
 /// What is run.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `None`: an origin.
-    pub upstream: Option<Upstream>,
+    /// Servers of the same streams, the preferred one first; none: an origin.
+    pub upstreams: Vec<Upstream>,
     /// At least one.
     pub listen: Vec<Bind>,
     /// For those with TLS; the first is the default.

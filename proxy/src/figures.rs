@@ -48,10 +48,11 @@ pub(crate) enum Limit {
     Banned,
     Held,
     OpenFiles,
+    Passages,
 }
 
 /// Their names.
-pub(crate) const LIMITS: [&str; 10] = [
+pub(crate) const LIMITS: [&str; 11] = [
     "listeners",
     "connections-per-address",
     "joins-per-second",
@@ -62,6 +63,7 @@ pub(crate) const LIMITS: [&str; 10] = [
     "banned",
     "held",
     "open-files",
+    "passages",
 ];
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,6 +79,8 @@ pub(crate) struct Figures {
     answers: Mutex<BTreeMap<u16, u64>>,
     pub(crate) connections: Count,
     pub(crate) tunnelled: Count,
+    /// Listeners that were passed on to what only the upstream holds.
+    pub(crate) passages: Count,
     pub(crate) accept_errors: Count,
     pub(crate) tls_failed: Count,
     pub(crate) reloads: Count,

@@ -49,6 +49,7 @@ mod stream;
 mod tls;
 mod tunnel;
 mod upstream;
+mod upstreams;
 mod watch;
 
 use icecast_ext_core::address::{Epoch, Session};

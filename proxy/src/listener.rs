@@ -1,5 +1,6 @@
 //! A listener: where its answer starts, the answer's head, and over to the delivery loops.
 
+pub(crate) mod older;
 mod start;
 
 use std::num::NonZeroU32;
@@ -68,6 +69,14 @@ impl Station {
             other => other,
         }
     }
+
+    /// What the supply is once it is no longer lost, or has been for as long as a new mount may take.
+    pub(crate) async fn comes_back(&self) -> Supply {
+        let back = self.once(|supply| !matches!(supply, Supply::Lost(_)));
+        tokio::time::timeout(FIRST_BYTES, back)
+            .await
+            .unwrap_or_else(|_| self.supply())
+    }
 }
 
 /// Answers GET, HEAD and OPTIONS on a live mount.
@@ -91,6 +100,12 @@ pub(crate) async fn serve(
     {
         seat = server.audience.take_seat(&station.path, session);
     }
+    let passed = older::serve(
+        server, station, connection, request, caller, wanted, &permit,
+    );
+    let Some(connection) = Box::pin(passed).await else {
+        return;
+    };
     let decided = match &wanted.stock {
         Some(ask) => for_player(server, station, caller, ask).await,
         None => for_listener(server, station, caller, wanted).await,

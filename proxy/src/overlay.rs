@@ -30,7 +30,8 @@ use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::server::Server;
 use crate::station::Station;
-use crate::upstream::{Origin, STATS};
+use crate::upstream::STATS;
+use crate::upstreams::Upstreams;
 use books::Books;
 use clients::{Change, Row, Seen};
 use fetch::{FetchError, Head, Reply};
@@ -83,7 +84,7 @@ impl Subject {
 /// A request for a document.
 pub(crate) struct Ask<'a> {
     pub(crate) server: &'a Arc<Server>,
-    pub(crate) upstream: &'a Origin,
+    pub(crate) upstream: &'a Upstreams,
     pub(crate) request: &'a Request<'a>,
     pub(crate) target: &'a Target<'a>,
     pub(crate) caller: &'a Caller,

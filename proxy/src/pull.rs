@@ -1,31 +1,37 @@
 //! The one connection for a mount to its upstream: made, kept, made again.
 
+mod ask;
 mod body;
+mod evidence;
 mod feed;
 pub(crate) mod follow;
 mod legacy;
+mod memory;
 mod parts;
 mod peers;
+mod round;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use icecast_ext_core::field::{Resume, STREAM_OFFSET, StreamOffset};
-use icecast_ext_core::head::{Response, encode_path, upstream_lines};
-use icecast_ext_core::{chunked, frame};
+use bytes::BytesMut;
+use icecast_ext_core::chunked;
+use icecast_ext_core::field::Resume;
+use icecast_ext_core::head::Response;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
-use crate::config::{Credentials, MountOptions, Vorbis};
+use crate::config::{Credentials, MountOptions};
 use crate::figures::Pulled;
-use crate::handover::Pull;
 use crate::server::Server;
 use crate::station::{Station, Supply};
 use crate::stream::Stream;
-use crate::upstream::{Origin, UpstreamError};
+use crate::upstream::UpstreamError;
+use crate::upstreams::Upstreams;
+use ask::{Asking, Kind, request};
 use body::{Body, Ended};
-use icecast_ext_delivery::clock;
+use memory::{Left, Memory};
+use round::{Round, Said};
 
 /// How long the head of an answer may take. A relay holds a request ahead of its edge for 10 s (R-AHEAD-1).
 const HEAD_TIME: Duration = Duration::from_secs(12);
@@ -34,62 +40,15 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 /// An upstream that does not give a mount is not asked again for so long.
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// What a pull remembers from one connection to the next.
-struct Memory {
-    /// When the last byte came; for a buffer that a journal gave back, when that byte had come.
-    last_byte: Option<Instant>,
-    /// The epoch was minted by a parent: only that may declare what follows it (R-SPLICE-1).
-    adopted: bool,
-    /// Connections in a row that broke before it was known whether they continue the buffer.
-    unproven: u32,
-    /// The end of what came, kept back for more: it belongs to the epoch if the stream does not go on.
-    rest: Vec<u8>,
-}
-
-impl Memory {
-    /// As far as the buffer and the process before know.
-    fn of(station: &Station) -> Self {
-        let age = station.age();
-        let since = |age| Instant::now().checked_sub(age);
-        match station.remembered() {
-            Some(pull) => {
-                let ago = |ms| Duration::from_millis(clock::now_ms().saturating_sub(ms));
-                Self {
-                    last_byte: pull.last_byte.map(ago).and_then(since),
-                    adopted: pull.adopted,
-                    unproven: pull.unproven,
-                    rest: Vec::new(),
-                }
-            }
-            None => Self {
-                last_byte: age.and_then(since),
-                adopted: false,
-                unproven: 0,
-                rest: Vec::new(),
-            },
-        }
-    }
-
-    fn pull(&self) -> Pull {
-        let ms = |at: Instant| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Pull {
-            last_byte: self
-                .last_byte
-                .map(|at| clock::now_ms().saturating_sub(ms(at))),
-            adopted: self.adopted,
-            unproven: self.unproven,
-        }
-    }
-}
-
 /// Pulls until nobody has listened for a window, or the upstream has been without the mount for longer than the listeners'
 /// patience. Then the station is forgotten.
-pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc<Station>) {
+pub(crate) async fn run(server: Arc<Server>, upstreams: Arc<Upstreams>, station: Arc<Station>) {
     if server.gate.gone() {
         return follow::run(&server, &station).await;
     }
     let _peers = peers::follow(&server, &station);
     let mut memory = Memory::of(&station);
+    let mut round = Round::new(upstreams.current());
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
     let mut said = String::new();
@@ -107,7 +66,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
                 break;
             }
             () = server.gate.freezing() => None,
-            went = through(&server, &upstream, &station, &mut memory) => went,
+            went = through(&server, (&upstreams, round.at), &station, &mut memory) => went,
         };
         station.remember(memory.pull());
         drop(hold);
@@ -123,19 +82,28 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
             server.stations.forgive(&station.path);
         }
         let since = *lost.get_or_insert_with(Instant::now);
+        let new = memory.last_byte.is_none();
         match &went {
-            Ended::Status(404) => station.set(Supply::NoSource),
-            Ended::Status(401 | 403) => {
-                refused(&server, &station, &went);
-                station.set(Supply::Refused);
-                wait = REFUSED;
-            }
-            Ended::File | Ended::Upstream(UpstreamError::Loop) if memory.last_byte.is_none() => {
+            Ended::Status(401 | 403) => refused(&server, &station, &went),
+            Ended::File | Ended::Upstream(UpstreamError::Loop) if new => {
                 tracing::warn!(mount = station.path, error = %went, "not fanned out");
+            }
+            _ => {}
+        }
+        memory.left.get_or_insert_with(|| Left {
+            at: round.at,
+            why: went.to_string(),
+            dead: went.is_of_server(),
+        });
+        let verdict = round.failed(Said::of(&went, new), was_live, upstreams.len());
+        match verdict {
+            None if !was_live => {}
+            None | Some(Said::Lost) => station.set(Supply::Lost(since)),
+            Some(Said::None) => station.set(Supply::NoSource),
+            Some(Said::Refused) => {
                 station.set(Supply::Refused);
                 wait = REFUSED;
             }
-            _ => station.set(Supply::Lost(since)),
         }
         if was_live {
             station.figures.pulled(Pulled::Lost);
@@ -151,6 +119,9 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
         if since.elapsed() > patience {
             tracing::warn!(mount = station.path, ?patience, error = %went, "gave the mount up");
             break;
+        }
+        if verdict.is_none() {
+            continue;
         }
         // Remembered for a while, so that not every listener asks again.
         tokio::select! {
@@ -187,7 +158,7 @@ async fn idle(server: &Server, station: &Station) {
 /// One connection, as long as the gate is open; `None` if it was closed.
 async fn through(
     server: &Server,
-    upstream: &Origin,
+    upstream: (&Upstreams, usize),
     station: &Station,
     memory: &mut Memory,
 ) -> Option<Ended> {
@@ -217,7 +188,12 @@ fn refused(server: &Server, station: &Station, error: &Ended) {
 }
 
 /// One connection, from its request to its end.
-async fn once(server: &Server, upstream: &Origin, station: &Station, memory: &mut Memory) -> Ended {
+async fn once(
+    server: &Server,
+    upstream: (&Upstreams, usize),
+    station: &Station,
+    memory: &mut Memory,
+) -> Ended {
     let options = server.config();
     match connected(upstream, station, options.mount(&station.path), memory).await {
         Ok(never) => match never {},
@@ -226,34 +202,26 @@ async fn once(server: &Server, upstream: &Origin, station: &Station, memory: &mu
 }
 
 async fn connected(
-    upstream: &Origin,
+    upstream: (&Upstreams, usize),
     station: &Station,
     options: &MountOptions,
     memory: &mut Memory,
 ) -> Result<std::convert::Infallible, Ended> {
-    let stream = upstream.connect().await?;
+    let (upstreams, at) = upstream;
+    let origin = upstreams.get(at);
+    let stream = origin.connect().await?;
     let credentials = options.pull_credentials.as_ref();
     let authorization = credentials.map(Credentials::basic);
     let asking = Asking {
-        authority: &upstream.server().authority(),
-        via: upstream.via(),
-        agent: &upstream.agent(),
+        authority: &origin.server().authority(),
+        via: origin.via(),
+        agent: &origin.agent(),
         authorization: authorization.as_deref(),
         vorbis: options.vorbis.unwrap_or_default(),
         upstream: Some(upstream),
+        evidence: evidence::of(station, memory),
     };
     asked(stream, asking, station, memory).await
-}
-
-/// Whom a pull asks, and as whom.
-struct Asking<'a> {
-    authority: &'a str,
-    via: &'a str,
-    agent: &'a str,
-    authorization: Option<&'a str>,
-    vorbis: Vorbis,
-    /// If it is that: it counts us.
-    upstream: Option<&'a Origin>,
 }
 
 /// Asks on a connection that has just been made, and reads to the end.
@@ -266,13 +234,16 @@ async fn asked(
     // Kept through every 412: a parent that is behind us in our own epoch has to catch up.
     let held = station.mount.received().map(Resume::at);
     let (kind, body) = opened(stream, &asking, &station.path, held).await?;
-    let upstream = asking.upstream;
-    let _pulling = upstream.map(|upstream| upstream.ledger().pulled(&station.path));
+    if let Some((upstreams, at)) = asking.upstream {
+        arrived(station, upstreams, at, memory.left.take());
+    }
+    let origin = asking.upstream.map(|(upstreams, at)| upstreams.get(at));
+    let _pulling = origin.map(|origin| origin.ledger().pulled(&station.path));
     station.figures.pulled(Pulled::Connected);
     match kind {
-        Kind::Feed { spliced } => {
+        Kind::Feed(start) => {
             memory.rest = Vec::new();
-            feed::run(station, body, spliced, memory).await
+            feed::run(station, body, start, memory).await
         }
         Kind::Legacy { shape, lines } => legacy::run(station, body, shape, lines, memory).await,
     }
@@ -298,7 +269,7 @@ async fn opened(
                 status => return Err(Ended::Status(status)),
             }
             let chunks = answer.is_chunked().then(chunked::Decoder::default);
-            break (length, Kind::of(&answer, asking.vorbis)?, chunks);
+            break (length, Kind::of(&answer, asking)?, chunks);
         }
         match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
             Err(_) => return Err(Ended::Silent(HEAD_TIME)),
@@ -315,48 +286,22 @@ async fn opened(
     Ok((kind, body))
 }
 
-fn request(asking: &Asking<'_>, path: &str, resume: Option<Resume>) -> String {
-    let path = encode_path(path);
-    let resume = resume.map_or_else(String::new, |resume| {
-        format!("Resume-Offset: {}\r\n", resume.encode())
-    });
-    let authorization = asking
-        .authorization
-        .map_or_else(String::new, |value| format!("Authorization: {value}\r\n"));
-    // HTTP/1.0, so that nobody on the way makes the answer chunked.
-    format!(
-        "GET {path} HTTP/1.0\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: {}, */*;q=0.5\r\nIcy-MetaData: 1\r\nVia: {}\r\n{authorization}{resume}\r\n",
-        asking.authority,
-        asking.agent,
-        frame::MEDIA_TYPE,
-        asking.via,
-    )
-}
-
-/// What kind of body an answer has.
-enum Kind {
-    /// Frames. `spliced`: as the answer's `Stream-Offset` says.
-    Feed { spliced: bool },
-    /// What any listener gets, and the lines of the head that ours will get.
-    Legacy { shape: legacy::Shape, lines: Bytes },
-}
-
-impl Kind {
-    fn of(answer: &Response<'_>, vorbis: Vorbis) -> Result<Self, Ended> {
-        let content_type = answer.field("Content-Type").unwrap_or_default();
-        if content_type.eq_ignore_ascii_case(frame::MEDIA_TYPE.as_bytes()) {
-            let offset = answer
-                .field(STREAM_OFFSET)
-                .and_then(|value| StreamOffset::parse(&value).ok());
-            let spliced = offset.is_some_and(|offset| offset.spliced);
-            return Ok(Self::Feed { spliced });
+/// An upstream gives the stream: where from it had come before, if it did.
+fn arrived(station: &Station, upstreams: &Upstreams, at: usize, left: Option<Left>) {
+    let to = upstreams.get(at).server().base();
+    if let Some(left) = left.filter(|left| left.at != at) {
+        let from = upstreams.get(left.at).server().base();
+        tracing::warn!(
+            mount = station.path,
+            from,
+            to,
+            why = left.why,
+            "another upstream gives the stream"
+        );
+        station.figures.pulled(Pulled::Moved);
+        if left.dead {
+            upstreams.moved(left.at, at, &left.why);
         }
-        if answer.field("Content-Length").is_some() {
-            return Err(Ended::File);
-        }
-        Ok(Self::Legacy {
-            shape: legacy::Shape::of(answer, &content_type, vorbis),
-            lines: upstream_lines(answer),
-        })
     }
+    station.figures.comes_from(&to);
 }

@@ -137,7 +137,7 @@ fn keep_what_is_fixed(now: &Config, next: &mut Config) -> Vec<Change> {
         map
     };
     let refused = changes(&only(given(&now.options)), &only(given(&next.options)));
-    next.upstream.clone_from(&now.upstream);
+    next.upstreams.clone_from(&now.upstreams);
     next.peers.clone_from(&now.peers);
     next.peer_proof = now.peer_proof;
     next.listen.clone_from(&now.listen);
@@ -260,7 +260,7 @@ mod tests {
                 .map(|change| change.option.as_str())
                 .collect();
             assert_eq!(names, ["admin", "listen", "state", "upstream", "user"]);
-            assert_eq!(next.upstream, now.upstream);
+            assert_eq!(next.upstreams, now.upstreams);
             assert_eq!(next.listen, now.listen);
             assert_eq!((next.admin, &next.state, &next.user), (None, &None, &None));
             assert_eq!(next.patience.as_secs(), 3, "what can change does");

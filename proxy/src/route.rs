@@ -1,9 +1,12 @@
 //! Whose request it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use icecast_ext_core::head::{Method, Request, Target};
+use icecast_ext_core::resume::HOLD;
 use icecast_ext_core::wanted::Wanted;
+use tokio::time::Instant;
 
 use crate::admission;
 use crate::answer::Answer;
@@ -11,10 +14,19 @@ use crate::config::Admission as Mode;
 use crate::figures::Limit;
 use crate::server::Server;
 use crate::station::{Station, Supply};
-use crate::upstream::{Listed, Origin, STATS, UpstreamError};
+use crate::upstream::{Listed, STATS, UpstreamError};
+use crate::upstreams::Upstreams;
 
 /// Longest path and query, bytes: Icecast reads 4096 of a whole head.
 const MAX_TARGET: usize = 3072;
+
+/// Relays that a request has come through, at most (R-RELAY-10). Each adds what it holds back to the delay.
+const MAX_RELAYS: usize = 8;
+/// Between two looks for an upstream that can be reached.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The station that serves a path, and who is asked about its listeners; `None` if it is not ours to serve.
+type Found = Result<Option<(Arc<Station>, Mode)>, UpstreamError>;
 
 /// Whose request it is.
 pub(crate) enum Route {
@@ -24,6 +36,16 @@ pub(crate) enum Route {
     Tunnel,
     /// Answered at once.
     Answer(Answer),
+}
+
+/// Those that `Via` names.
+fn relays(request: &Request<'_>) -> usize {
+    let via = request.field("Via").unwrap_or_default();
+    let via = String::from_utf8_lossy(&via);
+    let names = via
+        .split(',')
+        .filter_map(|member| member.split_whitespace().nth(1));
+    names.filter(|name| name.starts_with("icx-")).count()
 }
 
 impl Server {
@@ -41,6 +63,16 @@ impl Server {
                 "a request of our own came back: this relay's upstream leads to itself"
             );
             let why = "this relay's upstream leads back to it (R-RELAY-7)\n";
+            return Err(Answer::new(508, why));
+        }
+        if relays(request) > MAX_RELAYS {
+            tracing::error!(
+                target = request.target,
+                "a request has come through more than {MAX_RELAYS} relays"
+            );
+            let why = format!(
+                "more than {MAX_RELAYS} relays in a row: give the lowest of them an upstream nearer to the source (R-RELAY-10)\n"
+            );
             return Err(Answer::new(508, why));
         }
         let level = self.config().level(&target.path);
@@ -68,7 +100,12 @@ impl Server {
                 Route::Answer(Answer::new(405, "no such method here\n"))
             };
         }
-        let (station, mode) = match self.find(path).await {
+        let deadline = Instant::now() + HOLD;
+        let found = match self.find(path).await {
+            Err(error @ UpstreamError::Down(_)) => self.found_soon(path, error, deadline).await,
+            found => found,
+        };
+        let (station, mode) = match found {
             Ok(Some(found)) => found,
             Ok(None) if self.upstream.is_some() => return Route::Tunnel,
             Ok(None) => {
@@ -87,7 +124,14 @@ impl Server {
         // Whoever has to be judged first learns nothing here of what is held.
         let asks = admission::asks(mode);
         let known = !asks && wanted.epochs().any(|epoch| station.knows_somehow(epoch));
-        match station.admits(known).await {
+        let supply = match station.admits(known).await {
+            Supply::Lost(_) if !asks => match self.held.try_acquire() {
+                Ok(_place) => station.comes_back().await,
+                Err(_) => station.supply(),
+            },
+            supply => supply,
+        };
+        match supply {
             Supply::NoSource | Supply::Refused if self.upstream.is_some() => Route::Tunnel,
             Supply::NoSource | Supply::Refused => {
                 Route::Answer(Answer::new(404, "no source is live on this mount\n"))
@@ -100,11 +144,35 @@ impl Server {
         }
     }
 
-    /// The station that serves `path`, if it is a mount that is ours to serve, and who is asked about its listeners.
-    pub(crate) async fn find(
+    /// As [`Server::find`], which has just failed: an upstream that can be reached soon is waited for.
+    async fn found_soon(
         self: &Arc<Self>,
         path: &str,
-    ) -> Result<Option<(Arc<Station>, Mode)>, UpstreamError> {
+        mut error: UpstreamError,
+        deadline: Instant,
+    ) -> Found {
+        let Ok(_place) = self.held.try_acquire() else {
+            self.figures.limited(Limit::Held);
+            return Err(error);
+        };
+        tracing::info!(path, %error, "a request waits for an upstream");
+        let soon = async {
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                match self.find(path).await {
+                    Err(still @ UpstreamError::Down(_)) => error = still,
+                    found => return found,
+                }
+            }
+        };
+        match tokio::time::timeout_at(deadline, soon).await {
+            Ok(found) => found,
+            Err(_) => Err(error),
+        }
+    }
+
+    /// The station that serves `path`, if it is a mount that is ours to serve, and who is asked about its listeners.
+    pub(crate) async fn find(self: &Arc<Self>, path: &str) -> Found {
         let station = self.stations.get(path);
         let Some(upstream) = &self.upstream else {
             return Ok(station.map(|station| (station, Mode::Fanout)));
@@ -141,7 +209,7 @@ impl Server {
     }
 
     /// Whether the mount of a station is protected. While the upstream is away, what it was counts.
-    async fn listed(&self, upstream: &Arc<Origin>, station: &Station) -> Listed {
+    async fn listed(&self, upstream: &Upstreams, station: &Station) -> Listed {
         let path = &station.path;
         let listed = match (upstream.glance(path), station.listed()) {
             // A source that is away, as far as anybody knows.

@@ -21,6 +21,7 @@ use crate::station::{Station, Supply};
 use crate::stations::Stations;
 use crate::tls::Certificates;
 use crate::upstream::Origin;
+use crate::upstreams::Upstreams;
 use crate::watch::Watch;
 use crate::{descriptors, house, listener, notify, origin, privileges, pull, sockets};
 
@@ -32,7 +33,7 @@ pub(crate) struct Server {
     pub(crate) journal: Option<Journal>,
     pub(crate) stations: Stations,
     /// `None`: an origin.
-    pub(crate) upstream: Option<Arc<Origin>>,
+    pub(crate) upstream: Option<Arc<Upstreams>>,
     /// Whose names of our bytes are learned.
     pub(crate) peers: Vec<Arc<Origin>>,
     /// For `listen-tls`, if there is any.
@@ -55,6 +56,8 @@ pub(crate) struct Server {
     pub(crate) access_log: Arc<AccessLog>,
     /// Places for requests that wait for the edge.
     pub(crate) held: Semaphore,
+    /// Places for listeners that hear what only the upstream holds.
+    pub(crate) passages: Semaphore,
     /// Whether another process takes over.
     pub(crate) gate: Gate,
     pub(crate) doors: Doors,
@@ -90,10 +93,7 @@ impl Server {
             (Some(dir), Some(inheritance)) => Some(inheritance.journal(dir)?),
             (Some(dir), None) => Some(Journal::open(dir)?),
         };
-        let upstream = match &config.upstream {
-            None => None,
-            Some(server) => Some(Arc::new(Origin::new(server.clone(), format!("1.1 {id}"))?)),
-        };
+        let upstream = Upstreams::new(&config.upstreams, &id)?;
         let peers = config.peers.iter();
         let peers = peers.map(|peer| Origin::new(peer.clone(), format!("1.1 {id}")).map(Arc::new));
         let peers = peers.collect::<anyhow::Result<Vec<_>>>()?;
@@ -143,6 +143,7 @@ impl Server {
             bans: Arc::new(bans),
             access_log,
             held: Semaphore::new(listener::MAX_HELD),
+            passages: Semaphore::new(listener::older::MAX_PASSAGES),
             accepting: stop.child_token(),
             gate: Gate::default(),
             doors,

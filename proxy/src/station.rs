@@ -77,6 +77,8 @@ pub(crate) struct Station {
     taken: AtomicBool,
     /// What is held was read from a journal, and nothing has come since.
     recalled: AtomicBool,
+    /// It comes as a relay feed.
+    fed: AtomicBool,
     /// What the pull knew last.
     pull: Mutex<Option<Pull>>,
 }
@@ -121,6 +123,7 @@ impl Station {
             coming: Mutex::default(),
             taken: AtomicBool::new(false),
             recalled: AtomicBool::new(recalled),
+            fed: AtomicBool::new(false),
             pull: Mutex::new(pull),
         })
     }
@@ -181,6 +184,16 @@ impl Station {
     /// crash, and then a splice at its end would not be true for who has heard them (R-SPLICE-1).
     pub(crate) fn end_is_known(&self) -> bool {
         !self.recalled.load(Ordering::Acquire)
+    }
+
+    /// The upstream speaks our protocol, or does not.
+    pub(crate) fn feeds(&self, fed: bool) {
+        self.fed.store(fed, Ordering::Release);
+    }
+
+    /// Whether the upstream speaks our protocol, as far as is known.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.fed.load(Ordering::Acquire)
     }
 
     /// How long ago the newest byte arrived.
@@ -304,8 +317,13 @@ impl Station {
 
     /// What the supply is once it is no longer starting.
     pub(crate) async fn settled(&self) -> Supply {
+        self.once(|supply| *supply != Supply::Starting).await
+    }
+
+    /// What the supply is once that is so.
+    pub(crate) async fn once(&self, so: impl FnMut(&Supply) -> bool) -> Supply {
         let mut watch = self.supply.subscribe();
-        match watch.wait_for(|supply| *supply != Supply::Starting).await {
+        match watch.wait_for(so).await {
             Ok(supply) => *supply,
             Err(_) => Supply::Starting,
         }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use icecast_ext_core::head::{Field, Method, Request, Version};
 use icecast_ext_core::stock::without_anchors;
+use icecast_ext_core::wanted::Wanted;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::answer::{self, Answer, drain};
 use crate::caller::Caller;
 use crate::connection::Connection;
 use crate::stream::Stream;
-use crate::upstream::Origin;
+use crate::upstreams::Upstreams;
 
 /// Stock Icecast resets at a head over so many bytes,
 const MAX_BYTES: usize = 4096;
@@ -38,6 +39,16 @@ impl Body {
             (None, _) if request.is_chunked() => Self::Unknown,
             (None, _) => Self::Exactly(0),
         }
+    }
+}
+
+/// The target as the upstream gets it: without what is ours.
+pub(crate) fn onward(request: &Request<'_>, wanted: &Wanted) -> String {
+    let path = request.target.split('?').next().unwrap_or_default();
+    match &wanted.onward {
+        None => request.target.to_owned(),
+        Some(Some(rest)) => format!("{path}?{rest}"),
+        Some(None) => path.to_owned(),
     }
 }
 
@@ -135,7 +146,7 @@ pub(crate) async fn carry(
     head_length: usize,
     request_head: &[u8],
     target: &str,
-    upstream: &Origin,
+    upstream: &Upstreams,
     caller: &Caller,
 ) -> Carried {
     let Ok(Some((request, _))) = Request::parse(request_head) else {
@@ -156,7 +167,7 @@ pub(crate) async fn carry(
         return refuse(connection, version, &answer).await;
     };
     let path = target.split('?').next().unwrap_or_default();
-    let mut server = match upstream.connect().await {
+    let mut server = match upstream.connect(path).await {
         Ok(server) => server,
         Err(error) => {
             tracing::warn!(%peer, path, %error, "nothing to tunnel to");

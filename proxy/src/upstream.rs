@@ -29,6 +29,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const FRESH_MISS: Duration = Duration::from_millis(200);
 /// How old it may be for a mount that is served already.
 const STALE: Duration = Duration::from_secs(3);
+/// Another upstream that gave none is not asked again for so long for what this one has not.
+const FAILED: Duration = Duration::from_secs(10);
 /// The list of mounts is no longer than this.
 const MAX_STATS: usize = 16 << 20;
 
@@ -43,6 +45,13 @@ pub(crate) enum Listed {
     No,
 }
 
+impl Listed {
+    /// It is there.
+    pub(crate) fn is_mount(self) -> bool {
+        self != Self::No
+    }
+}
+
 /// Why the upstream could not be asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum UpstreamError {
@@ -52,9 +61,9 @@ pub(crate) enum UpstreamError {
     /// It answers, and TLS with it comes to nothing.
     #[error("no TLS with the upstream: {0}")]
     Tls(String),
-    /// It is ourselves (R-RELAY-7).
+    /// It is ourselves, or too far from the source (R-RELAY-7, R-RELAY-10).
     #[error(
-        "the upstream leads back to this relay: look at `upstream` of every relay of the chain (R-RELAY-7)"
+        "the upstream leads back to this relay, or through too many: look at `upstream` of every relay of the chain (R-RELAY-7, R-RELAY-10)"
     )]
     Loop,
 }
@@ -234,6 +243,14 @@ impl Origin {
         }
         let (_, list) = mounts.as_ref()?;
         list.as_ref().ok()?.get(path)?.started.clone()
+    }
+
+    /// Whether it gave no list when it was asked last, not long ago.
+    pub(crate) fn failed_lately(&self) -> bool {
+        let Ok(mounts) = self.mounts.try_lock() else {
+            return false;
+        };
+        (mounts.as_ref()).is_some_and(|(when, list)| list.is_err() && when.elapsed() < FAILED)
     }
 
     async fn fetch(&self) -> Mounts {

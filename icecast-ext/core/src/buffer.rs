@@ -30,7 +30,7 @@ use crate::plan::{Cursor, End, Step};
 use crate::resume::{Refusal, Start};
 use crate::timeline::{Begin, RunId, Timeline};
 
-pub use adopt::{Adopter, Adopts};
+pub use adopt::{Across, Adopter, Adopts};
 pub use ring::Ring;
 pub use turn::{MAX_PIECES, Settled, Then, Turn};
 pub use writing::{Batch, Event, Pending, Writing};

@@ -77,10 +77,12 @@ pub enum Frame {
         /// The edge.
         next: Offset,
     },
-    /// 6: flags (1: declared), end of the epoch, the next epoch (16) and its first sync point. FORMAT follows.
+    /// 6: flags (1: declared, 2: seamless), end of the epoch, the next epoch (16) and its first sync point. FORMAT follows.
     Splice {
         /// By the minter.
         declared: bool,
+        /// By content (R-SPLICE-10).
+        seamless: bool,
         /// Where the epoch ends.
         end: Offset,
         /// What follows.

@@ -294,10 +294,11 @@ impl Cursor {
         };
         // Where an undeclared splice leads, nobody else knows: what came after could not be counted (R-STOCK-19).
         let lost = self.anchored.is_some() && !splice.declared;
-        if self.aware || lost || !self.continues || next.format != span.format {
+        let continues = self.continues || splice.seamless;
+        if self.aware || lost || !continues || next.format != span.format {
             return Step::End(End::Epoch);
         }
-        let run = timeline.run_of(index + 1);
+        let run = (timeline.run_of(index + 1)).filter(|_| !splice.seamless);
         let prelude = run.map(|run| run.prelude_at(splice.to.offset));
         let prelude = prelude.unwrap_or_default();
         if let Body::Icy(icy) = &mut self.body {

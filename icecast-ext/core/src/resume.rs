@@ -100,10 +100,19 @@ impl Spot {
     }
 }
 
+/// What was followed from the position asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Straight,
+    /// Splices, of which each leads to the very byte.
+    Seamless,
+    Spliced,
+}
+
 /// Where a position asked for is.
 enum Place {
     /// Held, or the edge, or the end of a run whose successor is not known yet (R-SPLICE-9).
-    Held { spot: Spot, spliced: bool },
+    Held { spot: Spot, way: Way },
     /// Gone, or never had. `asked` is the place that is missed.
     Gone { asked: Spot, resume: Spot },
     /// Not here yet.
@@ -149,15 +158,19 @@ impl Timeline {
         };
         match self.place(position, feed) {
             Place::Ahead(refusal) => Err(refusal),
-            Place::Held { spot, spliced } => {
+            Place::Held { spot, way } => {
                 if let Some(live) = self.too_late(spot, asked.max_lag, feed) {
                     return match asked.miss {
                         Miss::Fail => Err(Refusal::Missed),
                         Miss::Oldest | Miss::Live => missed(Ok(live), Some(spot)),
                     };
                 }
-                let kind = if spliced { Kind::Spliced } else { Kind::Exact };
-                self.begin_at(spot, kind, feed)
+                let kind = match way {
+                    Way::Straight => Kind::Exact,
+                    Way::Seamless | Way::Spliced => Kind::Spliced,
+                };
+                // The decoder has had all that comes before the very byte (R-SPLICE-10).
+                self.begin_at(spot, kind, feed || way == Way::Seamless)
             }
             // A child takes all there is of a stream that it does not know (R-FEED-16).
             Place::Unknown if feed && asked.miss == Miss::Oldest => missed(self.oldest(feed), None),
@@ -175,9 +188,9 @@ impl Timeline {
         }
     }
 
-    fn begin_at(&self, spot: Spot, kind: Kind, feed: bool) -> Result<Start, Refusal> {
+    fn begin_at(&self, spot: Spot, kind: Kind, bare: bool) -> Result<Start, Refusal> {
         let run = self.run_of(spot.span).ok_or(Refusal::Empty)?;
-        let prelude = if feed || kind == Kind::Exact {
+        let prelude = if bare || kind == Kind::Exact {
             Bytes::new()
         } else {
             run.prelude_at(spot.offset)
@@ -191,7 +204,7 @@ impl Timeline {
         let Some(mut index) = self.find(asked) else {
             return Place::Unknown;
         };
-        let (mut offset, mut spliced) = (asked.offset, false);
+        let (mut offset, mut way) = (asked.offset, Way::Straight);
         // Each turn is one splice further, or a parent relay has told of a ring of them.
         for _ in 0..=Self::PAST + self.runs.len() {
             let Some(span) = self.span(index) else { break };
@@ -207,7 +220,7 @@ impl Timeline {
             let splice = match span.splice {
                 Some(splice) if offset > span.next || (offset == span.next && !held) => splice,
                 _ if offset > span.next => return Place::Ahead(self.ahead(offset, span.next)),
-                _ => return Place::Held { spot, spliced },
+                _ => return Place::Held { spot, way },
             };
             index += 1;
             if splice.declared {
@@ -215,7 +228,10 @@ impl Timeline {
                 offset = splice.to.offset.saturating_add(beyond);
                 let to = Position::new(splice.to.epoch, offset);
                 index = self.find(to).unwrap_or(index);
-                spliced = true;
+                way = match (way, splice.seamless) {
+                    (Way::Straight | Way::Seamless, true) => Way::Seamless,
+                    _ => Way::Spliced,
+                };
             } else if splice.to.epoch != span.epoch {
                 let resume = Spot::new(index, splice.to.offset);
                 return Place::Gone {

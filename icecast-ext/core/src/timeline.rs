@@ -169,12 +169,13 @@ impl Timeline {
         }
     }
 
-    /// The parent relay says where the splice into the current run leads.
-    pub fn splice_to(&mut self, to: Position) {
+    /// The parent relay says where the splice into the current run leads, and whether that is `seamless`.
+    pub fn splice_to(&mut self, to: Position, seamless: bool) {
         if let Some(run) = self.runs.back_mut()
             && run.epoch == to.epoch
         {
             run.told = Some(to.offset);
+            run.seamless = seamless;
             self.settle();
         }
     }
@@ -232,9 +233,14 @@ impl Timeline {
         let to = Position::new(run.epoch, offset);
         // Within an epoch a position means itself, on either side of a gap.
         let declared = run.declared && run.epoch != self.runs[before].epoch;
+        let seamless = declared && run.seamless;
         let run = &mut self.runs[before];
-        let end = run.window.next;
-        run.splice = Some(Splice { end, to, declared });
+        run.splice = Some(Splice {
+            end: run.window.next,
+            to,
+            declared,
+            seamless,
+        });
     }
 
     // ---- the readers' side ----

@@ -59,6 +59,7 @@ fn keepalive(offset: u64) -> Frame {
 fn splice(end: u64, n: u8) -> Frame {
     Frame::Splice {
         declared: true,
+        seamless: false,
         end: at(end),
         to: Position::new(epoch(n), at(4)),
     }
@@ -192,6 +193,7 @@ fn skips_types_and_flags_that_it_does_not_know() {
     };
     let splice = Frame::Splice {
         declared: false,
+        seamless: false,
         end: at(1),
         to,
     };
@@ -243,6 +245,7 @@ fn feeds() -> impl Strategy<Value = Vec<Frame>> {
                     let to = Position::new(epoch(u8::try_from(n).unwrap()), at(number));
                     frames.push(Frame::Splice {
                         declared: flag,
+                        seamless: flag,
                         end: next,
                         to,
                     });

@@ -17,7 +17,7 @@ struct Child {
     timeline: Timeline,
     parent: Reader,
     decoder: Decoder,
-    splice: Option<(bool, Position)>,
+    splice: Option<(bool, bool, Position)>,
 }
 
 impl Child {
@@ -57,13 +57,13 @@ impl Child {
                 self.timeline.begin(Begin {
                     epoch,
                     first: offset,
-                    declared: splice.is_some_and(|(declared, _)| declared),
+                    declared: splice.is_some_and(|(declared, _, _)| declared),
                     format: Format::Mpeg,
                     tick_ms,
                     fields,
                 });
-                if let Some((_, to)) = splice {
-                    self.timeline.splice_to(to);
+                if let Some((_, seamless, to)) = splice {
+                    self.timeline.splice_to(to, seamless);
                 }
             }
             Frame::Prelude { at, bytes } => self.timeline.prelude(at, bytes),
@@ -80,10 +80,15 @@ impl Child {
             Frame::Title { at, text } => self.timeline.title(at, text),
             Frame::Time { at, ms } => self.timeline.time(at, ms),
             Frame::Keepalive { next } => assert_eq!(self.timeline.edge().unwrap().offset, next),
-            Frame::Splice { declared, end, to } => {
+            Frame::Splice {
+                declared,
+                seamless,
+                end,
+                to,
+            } => {
                 assert_eq!(self.timeline.edge().unwrap().offset, end);
                 self.timeline.end();
-                self.splice = Some((declared, to));
+                self.splice = Some((declared, seamless, to));
             }
         }
     }

@@ -58,6 +58,7 @@ fn a_splice_leads_to_the_first_sync_point_once_it_is_held() {
         end: off(100),
         to: pos(2, 10),
         declared: true,
+        seamless: false,
     };
     assert_eq!(splices(&timeline), [Some(splice), None]);
     timeline.sync(off(11));
@@ -116,7 +117,7 @@ fn a_parent_says_where_a_splice_leads() {
     let mut timeline = mpeg();
     timeline.grow(100);
     timeline.begin(begin(2, 3, false, Format::Mpeg));
-    timeline.splice_to(pos(2, 20));
+    timeline.splice_to(pos(2, 20), false);
     timeline.sync(off(5));
     timeline.grow(16);
     assert_eq!(splices(&timeline)[0], None);

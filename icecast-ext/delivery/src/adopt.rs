@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position};
-use icecast_ext_core::buffer::{self, Adopts, RunStart};
+use icecast_ext_core::buffer::{self, Across, Adopts, RunStart};
 use icecast_ext_core::frame::Frame;
 
 use crate::mount::Mount;
@@ -14,11 +14,10 @@ use crate::mount::Mount;
 pub struct Adopter(buffer::Adopter);
 
 impl Adopter {
-    /// For a new connection. `spliced`: the answer's `Stream-Offset` says so, because the parent no longer holds the run that
-    /// was asked for.
+    /// For a new connection. `across`: as its answer's head says.
     #[must_use]
-    pub fn new(spliced: bool) -> Self {
-        Self(buffer::Adopter::new(spliced))
+    pub fn new(across: Across) -> Self {
+        Self(buffer::Adopter::new(across))
     }
 
     /// Writes a frame into `mount`.
@@ -60,8 +59,8 @@ impl Adopts for Adopting<'_> {
         self.0.prelude(at, bytes);
     }
 
-    fn splice_to(&mut self, to: Position) {
-        self.0.splice_to(to);
+    fn splice_to(&mut self, to: Position, seamless: bool) {
+        self.0.splice_to(to, seamless);
     }
 
     fn end(&mut self) {

@@ -174,11 +174,11 @@ impl Mount {
         }
     }
 
-    /// The parent says where the splice into the current run leads.
-    pub fn splice_to(&self, to: Position) {
+    /// The parent says where the splice into the current run leads, and whether that is `seamless`.
+    pub fn splice_to(&self, to: Position, seamless: bool) {
         let _order = lock(&self.writing);
-        self.write().timeline.splice_to(to);
-        self.record(|| Record::SpliceTo(to));
+        self.write().timeline.splice_to(to, seamless);
+        self.record(|| Record::SpliceTo(to, seamless));
     }
 
     /// The current run ends at its last whole unit; what follows is not known yet.

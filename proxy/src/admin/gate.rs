@@ -94,7 +94,7 @@ mod tests {
 
     fn config(password: Option<&str>) -> Config {
         let options = Options {
-            upstream: Some("http://a".to_owned()),
+            upstream: vec!["http://a".to_owned()],
             admin_password: password.map(str::to_owned),
             public_url: Some("https://radio.example".to_owned()),
             ..Options::default()

@@ -235,6 +235,11 @@ fn pulls(names: &mut Names<'_>, mounts: &Mounts) -> Result<(), Error> {
             Pulled::Healed,
         ),
         ("epochs", "Epochs that were minted here", Pulled::Minted),
+        (
+            "pull_moves",
+            "Connections to another upstream than before",
+            Pulled::Moved,
+        ),
     ] {
         let mut family = names.counter(name, help, None)?;
         for (mount, figures) in mounts {
@@ -246,6 +251,12 @@ fn pulls(names: &mut Names<'_>, mounts: &Mounts) -> Result<(), Error> {
 
 /// What mounts hold, and who listens now.
 fn held(names: &mut Names<'_>, stations: &[Arc<Station>]) -> Result<(), Error> {
+    let mut family = names.gauge("mount_upstream", "Always 1: where a mount comes from", None)?;
+    for station in stations {
+        if let Some(upstream) = station.figures.upstream() {
+            family.gauge(&[("mount", &station.path), ("upstream", &upstream)], 1.0)?;
+        }
+    }
     let mut family = names.gauge("listeners", "Listeners now", None)?;
     for station in stations {
         let now = station.mount.listeners();
@@ -304,6 +315,11 @@ fn whole(names: &mut Names<'_>, server: &Server) -> Result<(), Error> {
             "tunnelled_requests",
             "Requests that were passed to the upstream as they were",
             figures.tunnelled.get(),
+        ),
+        (
+            "passages",
+            "Listeners that got from the upstream what is older than what is held",
+            figures.passages.get(),
         ),
         (
             "accept_errors",

@@ -210,6 +210,7 @@ function show(parts, mount) {
   say(parts.name, [mount.name, mount.description].filter((text) => text && text !== 'Unspecified name' && text !== 'no name').join(', '));
   const state = mount.supply.state;
   say(parts.badge, SUPPLY[state] + (mount.supply.lost_seconds !== null ? ` for ${span(mount.supply.lost_seconds)}` : ''));
+  parts.badge.title = mount.upstream === null ? '' : `from ${mount.upstream}`;
   parts.badge.className = `badge ${state}`;
   const chips = [FORMAT[mount.format] || mount.format, mount.bitrate ? `${mount.bitrate} kbit/s` : null, mount.rate ? perSecond(mount.rate) : null];
   parts.chips.replaceChildren(...chips.filter(Boolean).map((text) => h('span', { class: 'chip' }, text)));

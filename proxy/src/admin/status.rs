@@ -79,6 +79,7 @@ struct Totals {
     received_bytes: u64,
     connections: u64,
     tunnelled: u64,
+    passages: u64,
     tls_failed: u64,
 }
 
@@ -127,7 +128,8 @@ impl Status {
                 now: clock::now_ms(),
             },
             health: Health::of(server),
-            upstream: config.upstream.as_ref().map(|upstream| upstream.base()),
+            upstream: (server.upstream.as_ref())
+                .map(|upstreams| upstreams.get(upstreams.current()).server().base()),
             relays: config.relays.clone(),
             children,
             stream_base: base,
@@ -150,6 +152,7 @@ impl Totals {
         let mut totals = Self {
             connections: figures.connections.get(),
             tunnelled: figures.tunnelled.get(),
+            passages: figures.passages.get(),
             tls_failed: figures.tls_failed.get(),
             ..Self::default()
         };

@@ -18,7 +18,8 @@ use crate::server::Server;
 use crate::station::Station;
 use crate::stream::Stream;
 use crate::tunnel;
-use crate::upstream::{Origin, UpstreamError};
+use crate::upstream::UpstreamError;
+use crate::upstreams::Upstreams;
 
 /// How long an answer's head may take. A server that asks somebody else (URL authentication) waits for that.
 const HEAD_TIME: Duration = Duration::from_secs(20);
@@ -143,14 +144,14 @@ pub(super) async fn ask(server: &Server, station: &Station, asking: &Asking<'_>)
 /// Sends a request and reads the head of its answer.
 pub(super) async fn put(
     server: &Server,
-    upstream: &Origin,
+    upstream: &Upstreams,
     station: &Station,
     head: &[u8],
     who: Who,
 ) -> Result<Said, Unanswered> {
     let place = server.limits.onward(std::time::Instant::now());
     let place = place.map_err(Unanswered::Full)?;
-    let mut stream = upstream.connect().await?;
+    let mut stream = upstream.connect(&station.path).await?;
     stream.send(head).await?;
     let mut bytes = BytesMut::with_capacity(1024);
     let deadline = Instant::now() + HEAD_TIME;
@@ -267,7 +268,7 @@ mod tests {
         let (request, _) = Request::parse(head).unwrap().unwrap();
         let config = Config::new(
             Options {
-                upstream: Some("http://127.0.0.1:1".into()),
+                upstream: vec!["http://127.0.0.1:1".into()],
                 ..Options::default()
             },
             None,

@@ -92,7 +92,7 @@ fn empty(config: &Config, path: &str, seen: &Seen) -> MountReport {
 
 /// How listeners of a mount are admitted, and why.
 fn decide(config: &Config, path: &str, listed: Listed) -> (Admission, &'static str) {
-    if config.upstream.is_none() {
+    if config.upstreams.is_empty() {
         return (Admission::Fanout, "this is an origin: anyone may listen");
     }
     let (mode, why) = admission::decide(config.mount(path), listed);

@@ -31,10 +31,7 @@ fn origin(url: &str, config: &Config) -> Option<(Origin, String)> {
         host: url.host_str()?.to_owned(),
         port: url.port_or_known_default()?,
         tls: url.scheme() == "https",
-        ca: config
-            .upstream
-            .as_ref()
-            .and_then(|upstream| upstream.ca.clone()),
+        ca: config.options.upstream_ca.clone(),
         admin: None,
     };
     let origin = Origin::new(server, format!("1.1 {}", crate::random_id().ok()?)).ok()?;

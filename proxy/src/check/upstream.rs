@@ -48,6 +48,29 @@ pub(super) async fn look(origin: &Origin, section: &mut Section) -> Upstream {
     seen
 }
 
+/// A further upstream, beside the first that answers: it is to have the same mounts.
+pub(super) fn compare(base: &str, first: &Upstream, other: &Upstream, section: &mut Section) {
+    if !other.answers {
+        return;
+    }
+    let listed = |upstream: &Upstream, path: &String| {
+        let seen = upstream.mounts.get(path);
+        seen.and_then(|seen| seen.listed)
+    };
+    for path in first.mounts.keys() {
+        let (ours, theirs) = (listed(first, path), listed(other, path));
+        if ours.is_some() && theirs.is_none() {
+            let remedy =
+                "its listeners have nowhere to go when the other fails: let this one relay it too";
+            section.warn(base, format!("has no {path}"), remedy);
+        } else if ours.is_some() && ours != theirs {
+            let what = format!("protects {path} otherwise than the first upstream");
+            let remedy = "give the mount the same authenticator everywhere: whichever is in use decides who listens";
+            section.warn(base, what, remedy);
+        }
+    }
+}
+
 fn public(base: &str, answer: &Answer, section: &mut Section, seen: &mut Upstream) {
     seen.answers = true;
     let server = answer.field("server").unwrap_or("a server without a name");

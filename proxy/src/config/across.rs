@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::problem::Findings;
-use super::{Admission, Config};
+use super::{Admission, Config, Upstream};
 
 /// Repeats on the radio are over by then, mostly.
 const SURE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ fn is_set(secret: Option<&String>) -> bool {
 
 fn what_is_served(config: &Config, findings: &mut Findings) {
     let options = &config.options;
-    if options.upstream.is_none() && !is_set(config.source_password.as_ref()) {
+    if options.upstream.is_empty() && !is_set(config.source_password.as_ref()) {
         findings.problem(
             "",
             "nothing to serve",
@@ -31,14 +31,14 @@ fn what_is_served(config: &Config, findings: &mut Findings) {
              --source-password to be an origin",
         );
     }
-    if options.upstream.is_some() && config.source_password.is_some() {
+    if !options.upstream.is_empty() && config.source_password.is_some() {
         findings.warn(
             "source-password",
             "is not used: there is an upstream, which asks sources itself",
             "remove it",
         );
     }
-    if options.upstream.is_none() {
+    if options.upstream.is_empty() {
         for (name, given) in [
             ("upstream-ca", options.upstream_ca.is_some()),
             ("upstream-admin", options.upstream_admin.is_some()),
@@ -60,16 +60,20 @@ fn what_is_served(config: &Config, findings: &mut Findings) {
             "a jingle that loops for longer may deceive it: leave it out but for tests",
         );
     }
-    let Some(upstream) = &config.upstream else {
-        return;
-    };
-    if upstream.ca.is_some() && !upstream.tls {
+    let has_ca = options.upstream_ca.is_some() && !config.upstreams.is_empty();
+    if has_ca && !config.upstreams.iter().any(|upstream| upstream.tls) {
         findings.warn(
             "upstream-ca",
             "is not used: the upstream is plain http",
             "write https:// in upstream",
         );
     }
+    for upstream in &config.upstreams {
+        one_upstream(config, upstream, findings);
+    }
+}
+
+fn one_upstream(config: &Config, upstream: &Upstream, findings: &mut Findings) {
     let address = upstream
         .host
         .trim_matches(['[', ']'])
@@ -208,7 +212,7 @@ fn mounts(config: &Config, findings: &mut Findings) {
                 "write \"/a b.mp3\" for /a%20b.mp3",
             );
         }
-        if config.upstream.is_none()
+        if config.upstreams.is_empty()
             && (mount.pull_credentials.is_some() || mount.admission.is_some())
         {
             let what = "asks the upstream, and there is none";

@@ -13,6 +13,8 @@ use super::{
 
 /// Longest time that can be asked for, in seconds.
 const DAY: u64 = 86_400;
+/// A round of them is to end before listeners lose their patience.
+const MAX_UPSTREAMS: usize = 8;
 /// The largest burst, in bytes.
 const MAX_BURST: u64 = 16 << 20;
 
@@ -98,14 +100,29 @@ impl Build {
         }
     }
 
-    fn upstream(&mut self, options: &Options) -> Option<Upstream> {
-        let text = options.upstream.as_deref()?;
-        let mut upstream = self.parsed("upstream", Upstream::parse(text))?;
-        upstream.ca.clone_from(&options.upstream_ca);
-        if let Some(text) = &options.upstream_admin {
-            upstream.admin = self.parsed("upstream-admin", Credentials::parse(text));
+    fn upstreams(&mut self, options: &Options) -> Vec<Upstream> {
+        let admin = options.upstream_admin.as_deref().map(Credentials::parse);
+        let admin = admin.and_then(|parse| self.parsed("upstream-admin", parse));
+        let mut upstreams: Vec<Upstream> = Vec::new();
+        for text in &options.upstream {
+            let Some(mut upstream) = self.parsed("upstream", Upstream::parse(text)) else {
+                continue;
+            };
+            upstream.ca.clone_from(&options.upstream_ca);
+            upstream.admin.clone_from(&admin);
+            if upstreams.contains(&upstream) {
+                let what = format!("names {} twice", upstream.base());
+                self.findings
+                    .problem("upstream", what, "name each server once");
+            }
+            upstreams.push(upstream);
         }
-        Some(upstream)
+        if upstreams.len() > MAX_UPSTREAMS {
+            let what = format!("names {} servers", upstreams.len());
+            let remedy = format!("name {MAX_UPSTREAMS} at most");
+            self.findings.problem("upstream", what, remedy);
+        }
+        upstreams
     }
 
     fn mount(&mut self, path: &str, table: &MountTable) -> MountOptions {
@@ -170,7 +187,7 @@ impl Build {
             .map(|(path, table)| (path.clone(), self.mount(path, table)));
         Config {
             mounts: mounts.collect(),
-            upstream: self.upstream(&options),
+            upstreams: self.upstreams(&options),
             listen,
             certificates: options.certificate.clone(),
             state: options.state.clone(),

@@ -12,9 +12,10 @@ use ipnet::IpNet;
 #[derive(Debug, Default, Clone, clap::Args, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Options {
-    /// The Icecast (or relay) to stand in front of, as http://HOST:PORT or https://… Without it, an origin that takes sources itself
+    /// The Icecast (or relay) to stand in front of, as http://HOST:PORT or https://…, or several that have the same streams, the preferred one first; may be repeated. Without it, an origin that takes sources itself
     #[arg(long, value_name = "URL", help_heading = "Upstream")]
-    pub upstream: Option<String>,
+    #[serde(deserialize_with = "one_or_more")]
+    pub upstream: Vec<String>,
     /// A further certificate authority to trust for an https upstream, as PEM
     #[arg(long, value_name = "FILE", help_heading = "Upstream")]
     pub upstream_ca: Option<PathBuf>,
@@ -269,6 +270,20 @@ fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::
         .iter()
         .map(|text| network(text).map_err(<D::Error as serde::de::Error>::custom))
         .collect()
+}
+
+/// A text, or a list of them.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "a URL, or a list of them")]
+    enum Given {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match serde::Deserialize::deserialize(from)? {
+        Given::One(text) => vec![text],
+        Given::More(texts) => texts,
+    })
 }
 
 impl Options {

@@ -2,7 +2,7 @@ use super::*;
 
 fn upstream(text: &str) -> Options {
     Options {
-        upstream: Some(text.to_owned()),
+        upstream: vec![text.to_owned()],
         ..Options::default()
     }
 }
@@ -35,7 +35,7 @@ fn a_flag_beats_the_file_and_the_file_beats_the_default() {
     };
     let config = Config::new(flags, Some(&path)).unwrap();
     assert_eq!(
-        config.upstream,
+        config.upstreams.first().cloned(),
         Some(Upstream::parse("http://a:1").unwrap())
     );
     assert_eq!(
@@ -324,4 +324,25 @@ fn every_option_is_known_by_the_same_name_everywhere() {
         let error = toml::from_str::<Options>(&text).unwrap_err().to_string();
         assert!(!error.contains("unknown field"), "{text}: {error}");
     }
+}
+
+#[test]
+fn several_upstreams_are_in_order_and_each_once() {
+    let bases = |text: &str| {
+        let config = Config::checked(Options::default(), toml::from_str(text).unwrap())?;
+        let bases = config.upstreams.iter().map(Upstream::base);
+        Ok::<Vec<_>, Problems>(bases.collect())
+    };
+    let two = "upstream = [\"http://b:1\", \"https://a:2\"]\nupstream-admin = \"u:p\"\n";
+    assert_eq!(bases(two).unwrap(), ["http://b:1", "https://a:2"]);
+    let one = bases("upstream = \"http://a:1\"").unwrap();
+    assert_eq!(one, bases("upstream = [\"http://a:1\"]").unwrap());
+    let error = |text: &str| bases(text).unwrap_err().to_string();
+    let twice = error("upstream = [\"http://a:1\", \"http://a:1/\"]");
+    assert!(twice.contains("names http://a:1 twice"), "{twice}");
+    let names: Vec<String> = (1..=9).map(|n| format!("http://a:{n}")).collect();
+    let many = error(&format!("upstream = {names:?}"));
+    assert!(many.contains("names 9 servers"), "{many}");
+    let ours = error("upstream = [\"http://b:1\", \"http://localhost:8100\"]");
+    assert!(ours.contains("our own address"), "{ours}");
 }

@@ -54,6 +54,8 @@ pub(crate) enum Pulled {
     Healed,
     /// A new epoch was minted.
     Minted,
+    /// Another upstream gave it than before.
+    Moved,
 }
 
 /// Listeners who began, by how.
@@ -101,7 +103,9 @@ pub(crate) struct MountFigures {
     pub(crate) aliases_refuted: Count,
     /// By [`REASONS`].
     pub(crate) left: [Count; REASONS.len()],
-    pub(crate) pulled: [Count; 5],
+    pub(crate) pulled: [Count; 6],
+    /// Where the stream comes from.
+    upstream: Mutex<Option<Arc<str>>>,
     tallies: Mutex<(Passed, Vec<Arc<Tally>>)>,
     lost: Mutex<Option<Lost>>,
 }
@@ -122,6 +126,7 @@ impl MountFigures {
             aliases_refuted: Count::default(),
             left: Default::default(),
             pulled: Default::default(),
+            upstream: Mutex::default(),
             tallies: Mutex::default(),
             lost: Mutex::default(),
         }
@@ -218,6 +223,16 @@ impl MountFigures {
 
     pub(crate) fn pulls(&self, how: Pulled) -> u64 {
         self.pulled[how as usize].get()
+    }
+
+    /// The stream comes from this server now.
+    pub(crate) fn comes_from(&self, upstream: &str) {
+        *lock(&self.upstream) = Some(upstream.into());
+    }
+
+    /// The server that the stream came from last.
+    pub(crate) fn upstream(&self) -> Option<Arc<str>> {
+        lock(&self.upstream).clone()
     }
 
     /// The upstream, or the source, is gone while bytes came. Told once.

@@ -10,7 +10,8 @@ use super::places::MAX_DOCUMENT;
 use crate::caller::Caller;
 use crate::stream::Stream;
 use crate::tunnel;
-use crate::upstream::{Origin, UpstreamError};
+use crate::upstream::UpstreamError;
+use crate::upstreams::Upstreams;
 
 /// A server may take so long for a document.
 const TIME: Duration = Duration::from_secs(30);
@@ -111,7 +112,7 @@ pub(super) struct Reply {
 
 /// Sends `request` with this `target`, and reads the head of the answer.
 pub(super) async fn ask(
-    upstream: &Origin,
+    upstream: &Upstreams,
     request: &Request<'_>,
     target: &str,
     caller: &Caller,
@@ -123,7 +124,7 @@ pub(super) async fn ask(
     };
     let head = tunnel::forward(&request, target, upstream.via(), caller.address)
         .ok_or(FetchError::Head)?;
-    let mut stream = upstream.connect().await?;
+    let mut stream = upstream.connect(target).await?;
     let answer = async {
         stream.send(&head).await.ok()?;
         let mut raw = Vec::with_capacity(16 << 10);

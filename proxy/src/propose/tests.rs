@@ -19,10 +19,7 @@ fn configuration(text: &str) -> Config {
 fn the_proposal_for_a_rich_server_is_a_configuration() {
     let text = proposal(include_str!("../../tests/data/rich.xml"));
     let config = configuration(&text);
-    assert_eq!(
-        config.upstream.as_ref().unwrap().base(),
-        "http://127.0.0.1:18000"
-    );
+    assert_eq!(config.upstreams[0].base(), "http://127.0.0.1:18000");
     let addresses: Vec<_> = config
         .listen
         .iter()
@@ -94,7 +91,7 @@ fn what_is_switched_off_would_parse_too() {
     let config = configuration(&on);
     assert!(config.mount("/club.mp3").pull_credentials.is_some());
     assert_eq!(config.user.as_deref(), None);
-    assert!(config.upstream.unwrap().admin.is_some() && config.access_log.is_some());
+    assert!(config.upstreams[0].admin.is_some() && config.access_log.is_some());
 }
 
 #[test]
@@ -139,7 +136,7 @@ fn an_icecast_on_loopback_stays_where_it_is() {
         "<icecast><listen-socket><port>8010</port><bind-address>127.0.0.1</bind-address></listen-socket></icecast>",
     );
     let config = configuration(&text);
-    assert_eq!(config.upstream.unwrap().port, 8010);
+    assert_eq!(config.upstreams[0].port, 8010);
     assert_eq!(config.listen[0].address.port(), 8100);
     assert!(text.contains("that stays"), "{text}");
 }
@@ -163,6 +160,6 @@ fn the_distributions_own_file_is_understood() {
         return;
     };
     let config = configuration(&proposal(&xml));
-    assert_eq!(config.upstream.unwrap().base(), "http://127.0.0.1:18000");
+    assert_eq!(config.upstreams[0].base(), "http://127.0.0.1:18000");
     assert_eq!(config.listen[0].address.to_string(), "0.0.0.0:8000");
 }

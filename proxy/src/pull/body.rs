@@ -18,6 +18,8 @@ pub(super) enum Ended {
     Io(#[from] std::io::Error),
     #[error("nothing came for {0:?}")]
     Silent(Duration),
+    #[error("the upstream has had no audio for {0:?}")]
+    Stalled(Duration),
     #[error("the upstream ended the stream")]
     Eof,
     #[error("the upstream answered {0}")]
@@ -30,6 +32,13 @@ pub(super) enum Ended {
     Feed(#[from] frame::FrameError),
     #[error("the upstream answers with a file, not a stream")]
     File,
+}
+
+impl Ended {
+    /// It says something of the server, not of one mount.
+    pub(super) fn is_of_server(&self) -> bool {
+        matches!(self, Self::Upstream(_) | Self::Silent(_))
+    }
 }
 
 /// Room to read into. A mount keeps it as long as it is fed, and there may be thousands.

@@ -53,6 +53,7 @@ async fn once(server: &Server, station: &Station, memory: &mut Memory) -> Ended 
         // A feed has been made canonical.
         vorbis: Vorbis::AsIs,
         upstream: None,
+        evidence: None,
     };
     match super::asked(stream.into(), asking, station, memory).await {
         Ok(never) => match never {},

@@ -62,6 +62,9 @@ pub(super) async fn run(
     let mut gathered = Gathered::default();
     let started = Instant::now();
     let mut look = FIRST_LOOK;
+    // A stock server sends what comes as it comes, but for a burst.
+    memory.live = true;
+    station.feeds(false);
     let mut healing = station.mount.edge_with_pending().is_some();
     if !healing {
         begin(station, shape.format, &lines, memory)?;

@@ -102,6 +102,7 @@ async fn heard(
         // Of a peer nothing but the feed is taken.
         vorbis: Vorbis::default(),
         upstream: None,
+        evidence: None,
     };
     let resume = Resume {
         from: follower.next().map_or(Asked::Live, Asked::At),
@@ -110,7 +111,7 @@ async fn heard(
     };
     let stream = peer.connect().await?;
     let (kind, mut body) = opened(stream, &asking, &station.path, Some(resume)).await?;
-    if !matches!(kind, Kind::Feed { .. }) {
+    if !matches!(kind, Kind::Feed(_)) {
         return Err(Left::NoFeed);
     }
     let mut decoder = Decoder::default();

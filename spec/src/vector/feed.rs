@@ -78,6 +78,9 @@ pub enum Frame {
     Splice {
         /// By the minter.
         declared: bool,
+        /// By content.
+        #[serde(default)]
+        seamless: bool,
         /// Where the epoch ends.
         end: u64,
         /// The next epoch.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Offset, Position};
-use icecast_ext_core::buffer::{Adopter, Adopts, Event, RunStart};
+use icecast_ext_core::buffer::{Across, Adopter, Adopts, Event, RunStart};
 use icecast_ext_core::frame::{Decoder, FrameError};
 
 use super::station::{Station, Supply};
@@ -21,7 +21,11 @@ impl Station {
         }
         self.supply = Supply::Feed(Box::new(Feed {
             decoder: Decoder::default(),
-            adopter: Adopter::new(spliced),
+            adopter: Adopter::new(if spliced {
+                Across::Spliced
+            } else {
+                Across::Unknown
+            }),
         }));
     }
 
@@ -69,8 +73,8 @@ impl Adopts for Station {
         self.event(Event::Prelude(at, bytes));
     }
 
-    fn splice_to(&mut self, to: Position) {
-        self.buffer.timeline.splice_to(to);
+    fn splice_to(&mut self, to: Position, seamless: bool) {
+        self.buffer.timeline.splice_to(to, seamless);
     }
 
     fn end(&mut self) {

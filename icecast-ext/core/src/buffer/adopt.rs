@@ -25,10 +25,30 @@ pub trait Adopts {
     fn time(&mut self, at: Offset, ms: u64);
     /// The prelude from `at` on.
     fn prelude(&mut self, at: Offset, bytes: Bytes);
-    /// Where the splice into the current run leads.
-    fn splice_to(&mut self, to: Position);
+    /// Where the splice into the current run leads, and whether to the very byte that the run before ended at.
+    fn splice_to(&mut self, to: Position, seamless: bool);
     /// The current run ends.
     fn end(&mut self);
+}
+
+/// How a feed follows the run that is held, if not exactly.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Across {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// The answer's `Stream-Offset` says `spliced`, because the parent no longer holds the run that was asked for.
+    Spliced,
+    /// The answer's `Stream-Proof` says that it begins with the very byte that was asked for (R-RELAY-8).
+    Proven,
+}
+
+/// A splice into the run that FORMAT announces.
+#[derive(Debug, Clone, Copy)]
+struct Joint {
+    declared: bool,
+    seamless: bool,
+    to: Position,
 }
 
 /// Applies one connection's frames, in order, as [`crate::frame::Decoder`] gives them.
@@ -36,19 +56,18 @@ pub trait Adopts {
 pub struct Adopter {
     /// A FORMAT whose PRELUDE may follow.
     opening: Option<(Epoch, Offset, Bytes)>,
-    /// What begins is the other side of a declared splice.
-    spliced: bool,
+    /// How what begins follows what is held.
+    across: Across,
     /// The SPLICE before the FORMAT.
-    splice: Option<(bool, Position)>,
+    splice: Option<Joint>,
 }
 
 impl Adopter {
-    /// For a new connection. `spliced`: the answer's `Stream-Offset` says so, because the parent no longer holds the run that
-    /// was asked for.
+    /// For a new connection. `across`: as its answer's head says.
     #[must_use]
-    pub fn new(spliced: bool) -> Self {
+    pub fn new(across: Across) -> Self {
         Self {
-            spliced,
+            across,
             ..Self::default()
         }
     }
@@ -74,8 +93,17 @@ impl Adopter {
             Frame::Data { bytes, .. } => mount.append(&bytes),
             Frame::Title { at, text } => mount.title(at, text),
             Frame::Time { at, ms } => mount.time(at, ms),
-            Frame::Splice { declared, to, .. } => {
-                self.splice = Some((declared, to));
+            Frame::Splice {
+                declared,
+                seamless,
+                to,
+                ..
+            } => {
+                self.splice = Some(Joint {
+                    declared,
+                    seamless,
+                    to,
+                });
                 mount.end();
             }
             Frame::Prelude { at, bytes } => mount.prelude(at, bytes),
@@ -89,12 +117,19 @@ impl Adopter {
             return;
         };
         let at = Position::new(epoch, first);
-        let across = std::mem::take(&mut self.spliced).then_some((true, at));
+        let across = match std::mem::take(&mut self.across) {
+            Across::Unknown => None,
+            across => Some(Joint {
+                declared: true,
+                seamless: across == Across::Proven,
+                to: at,
+            }),
+        };
         let splice = self.splice.take().or(across);
         if splice.is_none() && mount.received() == Some(at) {
             return mount.goes_on(at);
         }
-        let declared = splice.is_some_and(|(declared, _)| declared);
+        let declared = splice.is_some_and(|splice| splice.declared);
         mount.begin(RunStart {
             epoch,
             first,
@@ -103,8 +138,8 @@ impl Adopter {
             fields,
             prelude,
         });
-        if let Some((_, to)) = splice {
-            mount.splice_to(to);
+        if let Some(Joint { to, seamless, .. }) = splice {
+            mount.splice_to(to, seamless);
         }
     }
 }

@@ -27,6 +27,7 @@ const MAX_FORMAT: u64 = 1 << 16;
 const VARINT: u64 = 8;
 /// Of SPLICE.
 const DECLARED: u8 = 1;
+const SEAMLESS: u8 = 2;
 
 /// What comes before a value; of DATA also the offset, since its bytes are handed on as they come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +147,7 @@ pub(super) fn value(kind: u64, value: &Bytes) -> Result<Frame, FrameError> {
         _ => map((octet, at, epoch, at), |(flags, end, epoch, offset)| {
             Frame::Splice {
                 declared: flags & DECLARED != 0,
+                seamless: flags & (DECLARED | SEAMLESS) == DECLARED | SEAMLESS,
                 end,
                 to: Position::new(epoch, offset),
             }
@@ -266,13 +268,19 @@ pub(super) fn encode(frame: &Frame, out: &mut Vec<u8>) {
             head(KEEPALIVE, width(next.get()), out);
             at(*next, out);
         }
-        Frame::Splice { declared, end, to } => {
+        Frame::Splice {
+            declared,
+            seamless,
+            end,
+            to,
+        } => {
             head(
                 SPLICE,
                 1 + width(end.get()) + 16 + width(to.offset.get()),
                 out,
             );
-            out.push(if *declared { DECLARED } else { 0 });
+            let flag = |set: bool, bit| if set { bit } else { 0 };
+            out.push(flag(*declared, DECLARED) | flag(*seamless, SEAMLESS));
             at(*end, out);
             out.extend_from_slice(to.epoch.as_bytes());
             at(to.offset, out);

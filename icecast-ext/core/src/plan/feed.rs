@@ -145,6 +145,7 @@ impl Cursor {
             };
             let frame = Frame::Splice {
                 declared: splice.declared,
+                seamless: splice.seamless,
                 end: splice.end,
                 to: splice.to,
             };

@@ -79,7 +79,8 @@ impl Timeline {
     pub(super) fn carries(&self, index: usize, span: &Span) -> Option<(Splice, usize)> {
         let splice = span.splice.filter(|splice| splice.declared)?;
         let next = self.span(index + 1)?;
-        let carried = span.format.continues_across_splice() && next.format == span.format;
+        let continues = span.format.continues_across_splice() || splice.seamless;
+        let carried = continues && next.format == span.format;
         carried.then_some((splice, index + 1))
     }
 
@@ -96,6 +97,9 @@ impl Timeline {
             };
             left -= here;
             (index, at) = (next, splice.to);
+            if splice.seamless {
+                continue;
+            }
             let prelude = self.prelude_before(index, at.offset)?;
             match usize::try_from(left) {
                 Ok(sent) if sent < prelude.len() => {

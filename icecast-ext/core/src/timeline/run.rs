@@ -66,6 +66,8 @@ pub struct Splice {
     pub to: Position,
     /// The minter says that `to` follows `end` (R-SPLICE-1).
     pub declared: bool,
+    /// Content proves that `to` is the byte at `end` (R-SPLICE-10): decoders go on, without a prelude.
+    pub seamless: bool,
 }
 
 /// One epoch, or the part of it that one unbroken pull gave.
@@ -106,6 +108,8 @@ pub struct Run {
     pub declared: bool,
     /// Where that leads, as a parent relay says.
     pub told: Option<Offset>,
+    /// It leads to the byte that the run before ended at.
+    pub seamless: bool,
 }
 
 impl Run {
@@ -131,6 +135,7 @@ impl Run {
             ended: false,
             declared,
             told: None,
+            seamless: false,
         }
     }
 

@@ -40,11 +40,13 @@ fn frame(frame: &vector::Frame) -> Frame {
         },
         vector::Frame::Splice {
             declared,
+            seamless,
             end,
             epoch,
             offset,
         } => Frame::Splice {
             declared: *declared,
+            seamless: *seamless,
             end: super::offset(*end),
             to: position(epoch, *offset),
         },

@@ -12,7 +12,7 @@ use crate::journal::wire::{
 };
 
 /// Another process of this version reads it; any other refuses.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// A part of a mount.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -155,11 +155,18 @@ fn id(read: &mut Read) -> Option<RunId> {
 
 fn put_splice(out: &mut Vec<u8>, splice: Option<Splice>) {
     out.push(u8::from(splice.is_some()));
-    if let Some(Splice { end, to, declared }) = splice {
+    if let Some(Splice {
+        end,
+        to,
+        declared,
+        seamless,
+    }) = splice
+    {
         put_u64(out, end.get());
         out.extend_from_slice(to.epoch.as_bytes());
         put_u64(out, to.offset.get());
         out.push(u8::from(declared));
+        out.push(u8::from(seamless));
     }
 }
 
@@ -171,6 +178,7 @@ fn splice(read: &mut Read) -> Option<Option<Splice>> {
         end: read.offset()?,
         to: Position::new(read.epoch()?, read.offset()?),
         declared: read.bool()?,
+        seamless: read.bool()?,
     }))
 }
 
@@ -198,6 +206,7 @@ fn put_run(out: &mut Vec<u8>, run: &Run) {
     out.push(u8::from(run.ended));
     out.push(u8::from(run.declared));
     put_offset(out, run.told);
+    out.push(u8::from(run.seamless));
 }
 
 fn put_offset(out: &mut Vec<u8>, offset: Option<Offset>) {
@@ -242,5 +251,6 @@ fn run(read: &mut Read) -> Option<Run> {
         ended: read.bool()?,
         declared: read.bool()?,
         told: offset(read)?,
+        seamless: read.bool()?,
     })
 }

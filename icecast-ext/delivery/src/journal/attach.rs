@@ -98,8 +98,8 @@ fn restore(buffer: &mut Buffer, record: Record) -> bool {
             }
             follows
         }
-        Record::SpliceTo(to) => {
-            buffer.timeline.splice_to(to);
+        Record::SpliceTo(to, seamless) => {
+            buffer.timeline.splice_to(to, seamless);
             true
         }
         Record::End => {

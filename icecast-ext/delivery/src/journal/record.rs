@@ -21,7 +21,7 @@ pub(crate) enum Record {
     /// Bytes.
     Batch(Batch),
     /// [`crate::Mount::splice_to`]
-    SpliceTo(Position),
+    SpliceTo(Position, bool),
     /// The run has ended.
     End,
 }
@@ -86,8 +86,8 @@ impl Record {
                 }
                 put_bytes(out, &batch.bytes);
             }
-            Self::SpliceTo(to) => {
-                out.push(3);
+            Self::SpliceTo(to, seamless) => {
+                out.push(if *seamless { 5 } else { 3 });
                 out.extend_from_slice(to.epoch.as_bytes());
                 put_u64(out, to.offset.get());
             }
@@ -109,7 +109,10 @@ impl Record {
                     .collect::<Option<_>>()?,
                 bytes: read.bytes()?,
             }),
-            3 => Self::SpliceTo(Position::new(read.epoch()?, read.offset()?)),
+            kind @ (3 | 5) => {
+                let to = Position::new(read.epoch()?, read.offset()?);
+                Self::SpliceTo(to, kind == 5)
+            }
             4 => Self::End,
             _ => return None,
         };
@@ -186,7 +189,8 @@ mod tests {
                     Event::Time(offset(83), 7),
                 ],
             }),
-            Record::SpliceTo(Position::new(run().epoch, offset(4))),
+            Record::SpliceTo(Position::new(run().epoch, offset(4)), false),
+            Record::SpliceTo(Position::new(run().epoch, offset(4)), true),
             Record::End,
         ];
         for record in records {

@@ -25,6 +25,8 @@ pub(super) struct OfMount {
     /// As in a URL.
     href: String,
     supply: OfSupply,
+    /// Where the stream comes from, as a URL without a path.
+    upstream: Option<String>,
     /// `mpeg`, `adts`, `ogg`, `webm` or `opaque`.
     format: String,
     content_type: Option<String>,
@@ -118,6 +120,7 @@ pub(super) struct Counts {
     pub(super) pull_silences: u64,
     pub(super) heals: u64,
     pub(super) epochs: u64,
+    pub(super) pull_moves: u64,
     pub(super) left: BTreeMap<&'static str, u64>,
 }
 
@@ -151,6 +154,7 @@ impl Counts {
             pull_silences: figures.pulls(Pulled::Silent),
             heals: figures.pulls(Pulled::Healed),
             epochs: figures.pulls(Pulled::Minted),
+            pull_moves: figures.pulls(Pulled::Moved),
             left: left.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -244,6 +248,10 @@ impl OfMount {
             mount: station.path.clone(),
             href: encode_path(&station.path),
             supply: OfSupply::of(station.supply()),
+            upstream: station
+                .figures
+                .upstream()
+                .map(|upstream| upstream.to_string()),
             format,
             content_type: told(&fields, "content-type"),
             name: told(&fields, "icy-name"),
