@@ -83,7 +83,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     if server.gate.gone() {
         return follow::run(&server, &station).await;
     }
-    let _peers = peers::follow(&server, &station);
+    let peers = peers::follow(&server, &station);
     let mut memory = Memory::of(&station);
     let mut wait = Duration::ZERO;
     let mut lost: Option<Instant> = None;
@@ -93,6 +93,7 @@ pub(crate) async fn run(server: Arc<Server>, upstream: Arc<Origin>, station: Arc
     let mut idle = idle;
     loop {
         let Some(hold) = server.gate.hold().await else {
+            drop(peers);
             return follow::run(&server, &station).await;
         };
         let went = tokio::select! {
