@@ -46,7 +46,7 @@ pub(crate) async fn run(server: Arc<Server>, upstreams: Arc<Upstreams>, station:
     if server.gate.gone() {
         return follow::run(&server, &station).await;
     }
-    let _peers = peers::follow(&server, &station);
+    let peers = peers::follow(&server, &station);
     let mut memory = Memory::of(&station);
     let mut round = Round::new(upstreams.current());
     let mut wait = Duration::ZERO;
@@ -57,6 +57,7 @@ pub(crate) async fn run(server: Arc<Server>, upstreams: Arc<Upstreams>, station:
     let mut idle = idle;
     loop {
         let Some(hold) = server.gate.hold().await else {
+            drop(peers);
             return follow::run(&server, &station).await;
         };
         let went = tokio::select! {
