@@ -351,7 +351,7 @@ impl Client {
             }
             (_, Second::Reading(reading)) if reading.conn == conn => {
                 reading.feed(now, bytes, heard, out);
-                if reading.told > 0 {
+                if reading.has_caught_up() {
                     self.take_second(now);
                 }
             }

@@ -186,6 +186,11 @@ impl Reading {
         }
     }
 
+    /// All that was heard elsewhere has come here, too.
+    pub(super) const fn has_caught_up(&self) -> bool {
+        self.skip == 0 && self.prelude_left == 0
+    }
+
     /// When to call [`Reading::stitch_if_due`] at the latest.
     pub(super) fn stitch_due(&self) -> Option<Duration> {
         self.stitch.as_ref()?.due()
