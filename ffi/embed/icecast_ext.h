@@ -56,7 +56,7 @@
 #define ICECAST_EXT_EVENT_TITLE 4
 
 /*
- Audio comes from another relay: `text` is its URL.
+ Audio comes from another relay: `text` is its URL. `why` is one of `ICECAST_EXT_PROOF_…`, `pause` how long that took.
  */
 #define ICECAST_EXT_EVENT_MOVED 5
 
@@ -104,6 +104,36 @@
  Another epoch follows, at `epoch`, `offset`, and a relay has proven by content that nothing is lost.
  */
 #define ICECAST_EXT_EVENT_ANCHORED 14
+
+/*
+ A move that was called for did not come about: `text` says why. Audio goes on all the same.
+ */
+#define ICECAST_EXT_EVENT_STAYED 15
+
+/*
+ Nothing proves that a relay goes on at the next byte; a loss follows.
+ */
+#define ICECAST_EXT_PROOF_NONE 0
+
+/*
+ Its offset does, or a splice that it declares.
+ */
+#define ICECAST_EXT_PROOF_OFFSET 1
+
+/*
+ It knows the epoch asked for as another name of its own.
+ */
+#define ICECAST_EXT_PROOF_ALIAS 2
+
+/*
+ The evidence that was sent does.
+ */
+#define ICECAST_EXT_PROOF_ANCHOR 3
+
+/*
+ Its bytes do.
+ */
+#define ICECAST_EXT_PROOF_CONTENT 4
 
 /*
  The position is no longer held.
@@ -442,7 +472,7 @@ struct icecast_ext_client_event {
    */
   uint32_t kind;
   /*
-   Of a loss.
+   Of a loss, or of a move.
    */
   uint32_t why;
   /*
@@ -801,6 +831,17 @@ int icecast_ext_client_closed(struct icecast_ext_client *client, uint64_t now);
  `why` is NULL or ends with a NUL.
  */
 int icecast_ext_client_failed(struct icecast_ext_client *client, uint64_t now, const char *why);
+
+/*
+ Moves to the relay of this URL, or to the best of the others if it is NULL: the next step connects there, and an event of kind
+ `ICECAST_EXT_EVENT_MOVED` or `ICECAST_EXT_EVENT_STAYED` tells how it ended. `ICECAST_EXT_INVALID` if there is no such relay.
+
+ Pointers:
+ `url` is NULL or ends with a NUL.
+ */
+int icecast_ext_client_move(struct icecast_ext_client *client,
+                            uint64_t now,
+                            const char *url);
 
 /*
  What happened next, or `ICECAST_EXT_NONE`. To be called until then after each other call.

@@ -100,7 +100,7 @@ impl Listener {
 
     /// Moves to this relay, which is learned if it is new, and tells how that went.
     ///
-    /// Audio goes on from where it comes until the other relay has brought the next byte, and stays there if that cannot go on at
+    /// Audio goes on from where it comes until the other relay has caught up, and stays there if that cannot go on at
     /// exactly this byte. Whatever happens meanwhile, audio included, is given out by [`Listener::next`] afterwards. Cancel safe:
     /// the move then goes on with the next call.
     ///

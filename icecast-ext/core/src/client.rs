@@ -327,9 +327,13 @@ impl Client {
         self.relays.answered(ask.relay, took);
         let since = self.since(ask.relay).unwrap_or(ask.sent);
         let shown = self.relays.get(ask.relay).shown.clone();
+        let anchored = matches!(entry, Entry::Anchored(_));
         let mut reading = Reading::new(now, (ask, shown, since), head, answer, entry);
         if matches!(self.state, State::Reading(_)) {
-            reading.overtaken_before(self.heard.total - ask.heard);
+            // An answer that begins by an offset is known to skip them.
+            if anchored {
+                reading.overtaken(self.heard.total - ask.heard);
+            }
             self.second = Second::Reading(Box::new(reading));
             return;
         }
@@ -351,7 +355,7 @@ impl Client {
             }
             (_, Second::Reading(reading)) if reading.conn == conn => {
                 reading.feed(now, bytes, heard, out);
-                if reading.told > 0 {
+                if reading.has_caught_up() {
                     self.take_second(now);
                 }
             }
@@ -376,20 +380,6 @@ impl Client {
             false => Trouble::Unreachable(why),
         };
         self.over(now, conn, trouble);
-    }
-
-    fn over(&mut self, now: Duration, conn: Conn, trouble: Trouble) {
-        if self.second.conn() == Some(conn) {
-            return self.second_trouble(now, trouble, now);
-        }
-        if self.first() != Some(conn) {
-            return;
-        }
-        if let State::Reading(reading) = &mut self.state {
-            reading.end(now, &mut self.heard, &mut self.out);
-            self.settle();
-        }
-        self.trouble(now, trouble, now);
     }
 
     /// Audio has come: the outage is over, and a move as well.

@@ -18,7 +18,7 @@ pub(super) struct Moving {
 
 impl Client {
     /// Moves to this relay, which is learned if it is new. With [`super::Options::race`] audio goes on from where it comes until the
-    /// other relay has brought the next byte (R-CLIENT-18), and stays there if it cannot. Otherwise, and where no offset says
+    /// other relay has caught up (R-CLIENT-18), and stays there if it cannot. Otherwise, and where no offset says
     /// what the next byte is, the connection is cut first, and the move is an outage like any other.
     ///
     /// [`Client::outcome`] tells how it ended. A move that goes on is given up for this one.

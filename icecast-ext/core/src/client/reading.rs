@@ -33,9 +33,8 @@ pub(super) struct Heard {
     pub(super) position: Option<Position>,
     /// Epochs heard before that of `position`, the latest last.
     pub(super) past: Vec<Past>,
-    /// Audio was heard.
+    /// Audio was heard, and how many bytes.
     pub(super) any: bool,
-    /// How much.
     pub(super) total: u64,
     /// The relay that it came from last, and its URL without credentials.
     relay: Option<(usize, String)>,
@@ -170,20 +169,17 @@ impl Reading {
         }
     }
 
-    /// So many bytes were heard elsewhere between the request and the answer: they come here, too. Where an answer begins by an
-    /// offset, it is known already how many to skip.
-    pub(super) fn overtaken_before(&mut self, bytes: u64) {
-        if matches!(self.entry, Some(Entry::Anchored(..))) {
-            self.overtaken(bytes);
-        }
-    }
-
-    /// So many bytes were heard elsewhere since: they come here, too, and are skipped.
+    /// So many bytes were heard elsewhere: they come here, too, and are skipped.
     pub(super) fn overtaken(&mut self, bytes: u64) {
         self.skip = self.skip.saturating_add(bytes);
         if let Some(Entry::Anchored(at, _)) = &mut self.entry {
             at.offset = at.offset.saturating_add(bytes);
         }
+    }
+
+    /// All that was heard elsewhere has come here, too.
+    pub(super) const fn has_caught_up(&self) -> bool {
+        self.skip == 0 && self.prelude_left == 0
     }
 
     /// When to call [`Reading::stitch_if_due`] at the latest.

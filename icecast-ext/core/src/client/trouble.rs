@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::{Event, Trouble};
-use super::{Client, State};
+use super::{Client, Conn, State};
 use crate::field::Miss;
 
 /// A connection shorter than this was a hasty one.
@@ -12,6 +12,21 @@ const HASTY: Duration = Duration::from_secs(1);
 const MAX_HASTY: u32 = 10;
 
 impl Client {
+    /// A connection has ended.
+    pub(super) fn over(&mut self, now: Duration, conn: Conn, trouble: Trouble) {
+        if self.second.conn() == Some(conn) {
+            return self.second_trouble(now, trouble, now);
+        }
+        if self.first() != Some(conn) {
+            return;
+        }
+        if let State::Reading(reading) = &mut self.state {
+            reading.end(now, &mut self.heard, &mut self.out);
+            self.settle();
+        }
+        self.trouble(now, trouble, now);
+    }
+
     /// The first connection is of no more use, and its relay not to be asked before then.
     pub(super) fn trouble(&mut self, now: Duration, trouble: Trouble, not_before: Duration) {
         let (event, lasted) = match &self.state {

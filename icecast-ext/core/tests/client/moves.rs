@@ -24,7 +24,7 @@ fn two(race: bool) -> (Caller, Asked) {
 }
 
 #[test]
-fn audio_goes_on_until_the_other_relay_has_brought_the_next_byte() {
+fn audio_goes_on_until_the_other_relay_has_caught_up() {
     let (mut caller, first) = two(true);
     caller.client.move_on(caller.now).unwrap();
     let second = caller.asks();
