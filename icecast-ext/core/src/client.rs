@@ -263,6 +263,10 @@ impl Client {
                 self.state = State::Reading(Box::new(reading));
             }
             Err(trouble) => {
+                if trouble == Trouble::Past {
+                    // Whatever it is asked for, it may go on to answer with what was heard: `live` is left, as after two refusals.
+                    self.relays.refused(true);
+                }
                 let wait = self.dice.at_least(head.retry_after());
                 self.trouble(now, trouble, now.saturating_add(wait));
             }
