@@ -308,6 +308,10 @@ impl Client {
                 self.accept(now, &ask, head, answer, entry);
             }
             Err(trouble) => {
+                if trouble == Trouble::Past {
+                    // Whatever it is asked for, it may go on to answer with what was heard: `live` is left, as after two refusals.
+                    self.relays.refused(ask.relay, true);
+                }
                 let wait = self.dice.at_least(head.retry_after());
                 let not_before = now.saturating_add(wait);
                 match first {
@@ -327,7 +331,7 @@ impl Client {
         self.relays.answered(ask.relay, took);
         let since = self.since(ask.relay).unwrap_or(ask.sent);
         let shown = self.relays.get(ask.relay).shown.clone();
-        let anchored = matches!(entry, Entry::Anchored(_));
+        let anchored = matches!(entry, Entry::Anchored(..));
         let mut reading = Reading::new(now, (ask, shown, since), head, answer, entry);
         if matches!(self.state, State::Reading(_)) {
             // An answer that begins by an offset is known to skip them.

@@ -155,15 +155,10 @@ pub(super) enum Entry {
     Anchored(Position, Proven),
     /// A hole, and after it so many bytes that were heard before.
     Lost(Loss, u64),
-    /// Content has to tell. `at` is the place of the first byte, if the server knows it.
-    Stitch {
-        at: Option<Position>,
-        /// If content does not tell: as in `Lost`.
-        loss: Loss,
-        skip: u64,
-    },
-    /// Content has told. The first byte that is not heard yet stands here, if that is known.
-    Stitched(Option<Position>),
+    /// A burst without addresses: content has to tell. If it does not, this is lost.
+    Stitch(Loss),
+    /// Content has told: the position goes on.
+    Stitched,
 }
 
 /// What is known when an answer comes.
@@ -211,7 +206,7 @@ impl Entry {
     pub(super) const fn is_exact(&self) -> bool {
         match self {
             Self::Join(_) | Self::Continue(_) | Self::Spliced(_) | Self::Anchored(..) => true,
-            Self::Lost(..) | Self::Stitch { .. } | Self::Stitched(_) => false,
+            Self::Lost(..) | Self::Stitch(_) | Self::Stitched => false,
         }
     }
 
@@ -220,8 +215,8 @@ impl Entry {
         match self {
             Self::Continue(_) | Self::Spliced(_) => Some(Proven::Offset),
             Self::Anchored(_, by) => Some(*by),
-            Self::Stitched(_) => Some(Proven::Content),
-            Self::Join(_) | Self::Lost(..) | Self::Stitch { .. } => None,
+            Self::Stitched => Some(Proven::Content),
+            Self::Join(_) | Self::Lost(..) | Self::Stitch(_) => None,
         }
     }
 
@@ -258,32 +253,30 @@ impl Asked<'_> {
         let alias = proof == Some(Proof::Alias) && !self.rejoin;
         let proof = proof.filter(|_| self.evidence);
         let why = if self.rejoin { Why::Refused } else { Why::Gone };
-        let lost = |at: Option<Position>, bytes: Option<u64>, why| {
-            let (first, skip) = at.map(|at| fresh(self.past, at)).transpose()?.unzip();
-            let skip = skip.unwrap_or(0);
-            let bytes = bytes.map(|bytes| bytes.saturating_add(skip));
-            Ok((
-                Loss {
-                    after: self.position,
-                    at: first,
-                    bytes,
-                    why,
-                },
-                skip,
-            ))
-        };
-        let missed =
-            |at, bytes, why| lost(Some(at), bytes, why).map(|(loss, skip)| Entry::Lost(loss, skip));
-        let stitch = |at, otherwise| {
-            let (loss, skip) = lost(at, None, otherwise)?;
-            Ok(match self.history {
-                true => Entry::Stitch { at, loss, skip },
-                false => Entry::Lost(loss, skip),
-            })
+        let missed = |at, bytes: Option<u64>, why| {
+            let (first, skip) = fresh(self.past, at)?;
+            let loss = Loss {
+                after: self.position,
+                at: Some(first),
+                bytes: bytes.map(|bytes| bytes.saturating_add(skip)),
+                why,
+            };
+            Ok(Entry::Lost(loss, skip))
         };
         match (self.position, answer) {
             (None, answer) if !self.heard => Ok(Entry::Join(answer.map(|answer| answer.at))),
-            (_, None) => stitch(None, Why::Unaware),
+            (_, None) => {
+                let loss = Loss {
+                    after: self.position,
+                    at: None,
+                    bytes: None,
+                    why: Why::Unaware,
+                };
+                Ok(match self.history {
+                    true => Entry::Stitch(loss),
+                    false => Entry::Lost(loss, 0),
+                })
+            }
             (wanted, Some(answer))
                 if proof == Some(Proof::Anchor)
                     && answer.prelude == 0
@@ -296,7 +289,7 @@ impl Asked<'_> {
             {
                 Ok(Entry::Anchored(answer.at, Proven::Alias))
             }
-            (None, Some(answer)) => stitch(Some(answer.at), Why::Unaware),
+            (None, Some(answer)) => missed(answer.at, None, Why::Unaware),
             (Some(wanted), Some(answer)) if wanted.epoch == answer.at.epoch => {
                 match answer.at.offset.since(wanted.offset) {
                     Some(0) => Ok(Entry::Continue(0)),
@@ -317,7 +310,9 @@ impl Asked<'_> {
                         _ if self.rejoin => why,
                         _ => Why::Epoch,
                     };
-                    stitch(Some(answer.at), why)
+                    // Its bytes need not go on to live, as a burst does: it may still fetch what it has missed itself. So the
+                    // healing rule proves nothing here (R-COMPAT-2).
+                    missed(answer.at, None, why)
                 }
             },
         }

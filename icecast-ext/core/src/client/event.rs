@@ -38,7 +38,8 @@ pub enum Event {
         /// What it said.
         why: Trouble,
     },
-    /// An epoch ended and another one follows; nothing is lost (R-SPLICE-1).
+    /// An epoch ended and another one follows; no byte that has an address is lost (R-SPLICE-1). What never reached the minter, while
+    /// its link was gone, has none.
     Spliced {
         /// The end of the audio so far.
         from: Position,

@@ -145,7 +145,7 @@ impl Reading {
             Entry::Continue(skip) | Entry::Lost(_, skip) => skip,
             _ => 0,
         };
-        let stitched = matches!(entry, Entry::Stitch { .. });
+        let stitched = matches!(entry, Entry::Stitch(_));
         Self {
             conn: ask.conn,
             relay: ask.relay,
@@ -160,7 +160,7 @@ impl Reading {
             prelude_left,
             prelude: (!matches!(entry, Entry::Continue(_))).then(Vec::new),
             skip,
-            stitch: stitched.then(|| Stitch::new(answer.offset.is_none())),
+            stitch: stitched.then(Stitch::new),
             entry: Some(entry),
             early: Vec::new(),
             opened: now,
@@ -274,8 +274,7 @@ impl Reading {
             Entry::Spliced(to) => heard.go(Some(*to), true),
             Entry::Lost(loss, _) => heard.go(loss.at, false),
             Entry::Anchored(to, _) => heard.go(Some(*to), false),
-            Entry::Stitched(to) => heard.go(*to, false),
-            Entry::Continue(_) | Entry::Stitch { .. } => {}
+            Entry::Continue(_) | Entry::Stitch(_) | Entry::Stitched => {}
         }
         if !heard.any {
             heard.any = true;
@@ -317,13 +316,8 @@ impl Reading {
                 heard.titles.began(Some(at));
                 out.push(Event::Anchored { at, by });
             }
-            Entry::Stitched(to) => {
-                if from.map(|from| from.epoch) != to.map(|to| to.epoch) {
-                    heard.titles.began(to);
-                }
-                out.push(Event::Stitched { at: to });
-            }
-            Entry::Continue(_) | Entry::Stitch { .. } => {}
+            Entry::Stitched => out.push(Event::Stitched { at: from }),
+            Entry::Continue(_) | Entry::Stitch(_) => {}
         }
         if let Some(prelude) = self.prelude.take().filter(|prelude| !prelude.is_empty()) {
             out.push(Event::Prelude(prelude.into()));
@@ -356,7 +350,7 @@ impl Reading {
         let Some(stitch) = self.stitch.take() else {
             return;
         };
-        let Some(Entry::Stitch { at, mut loss, skip }) = self.entry.clone() else {
+        let Some(Entry::Stitch(mut loss)) = self.entry.clone() else {
             return;
         };
         let rate = heard.pace.rate();
@@ -364,17 +358,14 @@ impl Reading {
             Ok(index) => {
                 self.prelude = None;
                 self.skip = index as u64;
-                self.entry = Some(Entry::Stitched(
-                    at.map(|at| after(at, index)).or(heard.position),
-                ));
+                self.entry = Some(Entry::Stitched);
             }
             Err(_) if !complete => return,
             Err(unproven) => {
                 if loss.why == Why::Unaware {
                     loss.why = Why::Unproven(unproven);
                 }
-                self.skip = skip;
-                self.entry = Some(Entry::Lost(loss, skip));
+                self.entry = Some(Entry::Lost(loss, 0));
             }
         }
         let (burst, titles) = stitch.into_parts();

@@ -25,18 +25,14 @@ pub(super) struct Stitch {
     /// Blocks, and how many bytes of the burst they follow.
     titles: Vec<(usize, Bytes)>,
     times: Option<(Duration, Duration)>,
-    /// Headers that the server puts in front are in the burst.
-    headers: bool,
 }
 
 impl Stitch {
-    /// `headers`: the server does not say how long its prelude is.
-    pub(super) const fn new(headers: bool) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             burst: Vec::new(),
             titles: Vec::new(),
             times: None,
-            headers,
         }
     }
 
@@ -76,7 +72,8 @@ impl Stitch {
             false => 0,
         };
         let (tail, from_join) = history.tail();
-        let in_front = own(&self.burst, self.headers);
+        // The server does not say how long its prelude is.
+        let in_front = own(&self.burst, true);
         let evidence = Evidence {
             tail: &tail[own(tail, from_join)..],
             burst: &self.burst[in_front..],

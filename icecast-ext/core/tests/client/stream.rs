@@ -231,6 +231,31 @@ fn no_relay_is_believed_that_is_still_in_an_epoch_heard_to_its_end() {
     assert_eq!(caller.asks_later().0.at(), at(2, 3));
 }
 
+/// It went from one parent to another and back, say, and holds again what came before.
+#[test]
+fn who_is_answered_with_an_epoch_heard_to_its_end_leaves_it_at_live_in_the_end() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    caller.ok(StreamOffset {
+        spliced: true,
+        ..stands(at(2, 0))
+    });
+    caller.body(b"abc");
+    caller.wait(2 * SECOND);
+    caller.cut();
+    for _ in 0..2 {
+        assert_eq!(caller.asks_later().0.at(), at(2, 3));
+        caller.ok(stands(at(1, 3)));
+    }
+    assert_eq!(caller.asks_later().0.resume.from, From::Live);
+    caller.events();
+    caller.ok(stands(at(2, 2)));
+    caller.body(b"cde");
+    assert_eq!(caller.stream(), [audio(b"de")]);
+}
+
 #[test]
 fn bytes_of_an_epoch_that_was_left_are_not_heard_twice() {
     let mut caller = Caller::plain();

@@ -79,8 +79,10 @@ fn a_position_survives_a_visit_to_a_server_without_offsets() {
     assert_eq!(caller.asks().at(), at(1, 5000 + end as u64));
 }
 
+/// A relay that has just come back and is told everything by its parent is not live yet, and cannot be compared by the clock: a song
+/// that is on for the second time would be taken for the first.
 #[test]
-fn two_minters_of_one_source_are_stitched_too() {
+fn two_minters_of_one_source_are_not_stitched() {
     let stream = noise(3, 1 << 20);
     let mut caller = caller();
     caller.asks();
@@ -88,18 +90,21 @@ fn two_minters_of_one_source_are_stitched_too() {
     let next = hear(&mut caller, &stream, 0, 100);
     caller.cut();
     caller.asks();
-    let burst = next - BURST;
+    caller.events();
     caller.ok(stands(at(2, 70)));
+    let burst = next - BURST;
     let end = hear(&mut caller, &stream, burst, 30);
     let events = caller.stream();
-    assert_eq!(heard(&events), stream[..end]);
-    assert!(events.contains(&Event::Stitched {
-        at: Some(at(2, 70 + BURST as u64))
-    }));
     assert_eq!(
-        caller.client.position(),
-        Some(at(2, 70 + (end - burst) as u64))
+        events[0],
+        Event::Lost(Loss {
+            after: Some(at(1, next as u64)),
+            at: Some(at(2, 70)),
+            bytes: None,
+            why: Why::Epoch
+        })
     );
+    assert_eq!(heard(&events), stream[burst..end]);
 }
 
 #[test]
