@@ -308,10 +308,6 @@ impl Client {
                 self.accept(now, &ask, head, answer, entry);
             }
             Err(trouble) => {
-                if trouble == Trouble::Past {
-                    // Whatever it is asked for, it may go on to answer with what was heard: `live` is left, as after two refusals.
-                    self.relays.refused(ask.relay, true);
-                }
                 let wait = self.dice.at_least(head.retry_after());
                 let not_before = now.saturating_add(wait);
                 match first {

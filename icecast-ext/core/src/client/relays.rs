@@ -179,6 +179,10 @@ impl Relays {
         not_before: Duration,
     ) {
         self.fell(relay, now, &trouble);
+        if trouble == Trouble::Past {
+            // Whatever it is asked for, it may go on to answer with what was heard: `live` is left, as after two refusals.
+            self.refused(relay, true);
+        }
         let relay = &mut self.list[relay];
         relay.not_before = not_before;
         relay.hopeless |= trouble == Trouble::Status(400);
