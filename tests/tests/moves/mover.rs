@@ -26,8 +26,6 @@ pub(crate) enum By {
     Offset,
     /// By content, which the relay has proven.
     Anchor,
-    /// By content, which the client has compared itself.
-    Stitch,
     /// Somebody declares that an epoch follows another.
     Splice,
     /// It did not: it was told that bytes are missing.
@@ -116,7 +114,7 @@ impl Heard {
                 self.by = Some(By::Splice);
                 self.breaks(Break::Spliced(to));
             }
-            Event::Stitched { .. } => self.by = Some(By::Stitch),
+            Event::Stitched { .. } => panic!("every server here has addresses"),
             Event::Lost(loss) => {
                 self.by = Some(By::Loss);
                 *self.reasons.entry(loss.why.to_string()).or_default() += 1;

@@ -97,12 +97,11 @@ impl fmt::Display for Table {
         )?;
         writeln!(
             f,
-            "{:<8}{:>7}{:>11}{:>11}{:>10}{:>9}{:>11}{:>8}{:>10}{:>16}{:>11}{:>7}{:>10}{:>7}",
+            "{:<8}{:>7}{:>11}{:>11}{:>9}{:>11}{:>8}{:>10}{:>16}{:>11}{:>7}{:>10}{:>7}",
             "format",
             "moves",
             "by offset",
             "by anchor",
-            "stitched",
             "spliced",
             "told lost",
             "waited",
@@ -124,12 +123,11 @@ impl fmt::Display for Table {
             } = line.verdict;
             writeln!(
                 f,
-                "{:<8}{:>7}{:>11}{:>11}{:>10}{:>9}{:>11}{:>8}{:>8.1} s{:>16}{:>11}{missing:>7}{repeated:>10}{wrong:>7}",
+                "{:<8}{:>7}{:>11}{:>11}{:>9}{:>11}{:>8}{:>8.1} s{:>16}{:>11}{missing:>7}{repeated:>10}{wrong:>7}",
                 format!("{format:?}"),
                 line.moves.values().sum::<u64>(),
                 moved(By::Offset),
                 moved(By::Anchor),
-                moved(By::Stitch),
                 moved(By::Splice),
                 moved(By::Loss),
                 line.waited,
@@ -140,11 +138,10 @@ impl fmt::Display for Table {
         }
         writeln!(
             f,
-            "in all  {:>7}{:>11}{:>11}{:>10}{:>9}{:>11}{:>8}",
+            "in all  {:>7}{:>11}{:>11}{:>9}{:>11}{:>8}",
             self.sum(|line| line.moves.values().sum()),
             self.moved(By::Offset),
             self.moved(By::Anchor),
-            self.moved(By::Stitch),
             self.moved(By::Splice),
             self.moved(By::Loss),
             self.sum(|line| line.waited),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use icecast_ext_core::address::{Epoch, Position};
+use icecast_ext_core::address::Position;
 
 use crate::net::ConnId;
 
@@ -40,9 +40,15 @@ impl Ledger {
     }
 
     /// A minter appends bytes, the first of which is the body's byte `index` of a connection to a server.
-    pub(crate) fn minted(&mut self, epoch: Epoch, conn: ConnId, index: u64, len: u64) {
+    pub(crate) fn minted(&mut self, edge: Position, conn: ConnId, index: u64, len: u64) {
         let at = self.sent.get(&conn).copied().unwrap_or(0);
-        let headers = self.headers;
+        let (headers, epoch) = (self.headers, edge.epoch);
+        if let Some(minted) = self.epochs.get_mut(epoch.as_bytes()) {
+            // What was not published when its process died never had an address.
+            let from = edge.offset.get();
+            minted.next = minted.next.min(from);
+            minted.stretches.retain(|(offset, _)| *offset < from);
+        }
         let mut add = |source: u64, len: u64| {
             let minted = self.epochs.entry(*epoch.as_bytes()).or_default();
             let follows = minted

@@ -1,7 +1,7 @@
 //! A relay's mount, by the steps that the delivery crate takes under its locks.
 
 use bytes::Bytes;
-use icecast_ext_core::address::{Epoch, Offset, Position};
+use icecast_ext_core::address::{Offset, Position};
 use icecast_ext_core::buffer::{Adopts, Buffer, Event, RunStart, Writing};
 use std::time::Duration;
 
@@ -118,9 +118,4 @@ impl Adopts for Mount {
             self.buffer.timeline.end();
         }
     }
-}
-
-/// The epoch of the run that is written.
-pub(crate) fn epoch(mount: &Mount) -> Option<Epoch> {
-    mount.edge().map(|at| at.epoch)
 }

@@ -14,7 +14,7 @@ use icecast_ext_tests::chance::Chance;
 
 use crate::content::Content;
 use crate::ledger::Ledger;
-use crate::mount::{Mount, epoch};
+use crate::mount::Mount;
 use crate::net::{ConnId, Host, Net};
 
 /// A parent that says nothing for so long is dead, ms.
@@ -329,8 +329,8 @@ impl Raw {
         if self.gathered.is_empty() {
             return;
         }
-        if let Some(epoch) = epoch(mount) {
-            ledger.minted(epoch, self.conn, self.done, self.gathered.len() as u64);
+        if let Some(edge) = mount.edge() {
+            ledger.minted(edge, self.conn, self.done, self.gathered.len() as u64);
         }
         mount.append_now(&self.gathered);
         self.done += self.gathered.len() as u64;
