@@ -108,8 +108,8 @@ impl Adopts for Mount {
         self.event(Event::Prelude(at, bytes));
     }
 
-    fn splice_to(&mut self, to: Position) {
-        self.buffer.timeline.splice_to(to);
+    fn splice_to(&mut self, to: Position, seamless: bool) {
+        self.buffer.timeline.splice_to(to, seamless);
     }
 
     fn end(&mut self) {

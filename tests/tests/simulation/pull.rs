@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use icecast_ext_core::address::{Epoch, Offset};
-use icecast_ext_core::buffer::{Adopter, Adopts as _, RunStart};
+use icecast_ext_core::buffer::{Across, Adopter, Adopts as _, RunStart};
 use icecast_ext_core::codec::leading_headers;
 use icecast_ext_core::field::{From, Miss, Resume, StreamOffset};
 use icecast_ext_core::frame::{Decoder, MEDIA_TYPE};
@@ -196,7 +196,10 @@ impl Pull {
             self.state = State::Feed {
                 conn,
                 decoder: Decoder::default(),
-                adopter: Adopter::new(spliced),
+                adopter: Adopter::new(match spliced {
+                    true => Across::Spliced,
+                    false => Across::Unknown,
+                }),
                 until: now + FEED_SILENCE,
             };
         } else {
