@@ -210,8 +210,8 @@ pub enum Trouble {
     /// The answer would repeat so many bytes, over [`super::MAX_SKIP`].
     #[error("it is {0} bytes behind")]
     Behind(u64),
-    /// It still sends an epoch that has ended, and that was heard to its end.
-    #[error("it is still in an earlier epoch")]
+    /// It sends what was heard before, and nothing after that.
+    #[error("it sends what was heard before")]
     Past,
     /// It cannot go on at the next byte, and another relay may.
     #[error("it does not go on at the next byte")]

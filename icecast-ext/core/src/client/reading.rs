@@ -169,6 +169,11 @@ impl Reading {
         }
     }
 
+    /// After a hole it has brought nothing that was not heard before.
+    pub(super) const fn only_repeats(&self) -> bool {
+        matches!(self.entry, Some(Entry::Lost(_, skip)) if skip > 0)
+    }
+
     /// So many bytes were heard elsewhere: they come here, too, and are skipped.
     pub(super) fn overtaken(&mut self, bytes: u64) {
         self.skip = self.skip.saturating_add(bytes);

@@ -20,8 +20,13 @@ impl Client {
         if self.first() != Some(conn) {
             return;
         }
+        let mut trouble = trouble;
         if let State::Reading(reading) = &mut self.state {
             reading.end(now, &mut self.heard, &mut self.out);
+            // A run that was heard elsewhere, and further than this relay has it: it would answer so again and again.
+            if trouble == Trouble::Closed && reading.only_repeats() {
+                trouble = Trouble::Past;
+            }
             self.settle();
         }
         self.trouble(now, trouble, now);

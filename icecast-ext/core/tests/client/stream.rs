@@ -231,6 +231,30 @@ fn no_relay_is_believed_that_is_still_in_an_epoch_heard_to_its_end() {
     assert_eq!(caller.asks_later().0.at(), at(2, 3));
 }
 
+/// It holds less of an earlier epoch than was heard elsewhere, and ends there each time.
+#[test]
+fn who_is_answered_with_repeats_that_lead_nowhere_leaves_them_at_live_in_the_end() {
+    let mut caller = Caller::plain();
+    caller.joined(stands(at(1, 0)), b"0123456789");
+    caller.cut();
+    caller.asks();
+    caller.ok(stands(at(2, 0)));
+    caller.body(b"abc");
+    caller.wait(2 * SECOND);
+    caller.cut();
+    for heard in [&b"3456"[..], b"3456789"] {
+        assert_eq!(caller.asks_later().0.at(), at(2, 3));
+        caller.ok(stands(at(1, 3)));
+        caller.body(heard);
+        caller.cut();
+    }
+    assert_eq!(caller.asks_later().0.resume.from, From::Live);
+    caller.events();
+    caller.ok(stands(at(2, 2)));
+    caller.body(b"cde");
+    assert_eq!(caller.stream(), [audio(b"de")]);
+}
+
 /// It went from one parent to another and back, say, and holds again what came before.
 #[test]
 fn who_is_answered_with_an_epoch_heard_to_its_end_leaves_it_at_live_in_the_end() {
