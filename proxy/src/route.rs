@@ -101,8 +101,12 @@ impl Server {
             };
         }
         let deadline = Instant::now() + HOLD;
+        // Where there is another, the mount may be back in a moment. One alone is said to be down.
+        let fails_over = self.upstream.as_ref().is_some_and(|all| all.len() > 1);
         let found = match self.find(path).await {
-            Err(error @ UpstreamError::Down(_)) => self.found_soon(path, error, deadline).await,
+            Err(error @ UpstreamError::Down(_)) if fails_over => {
+                self.found_soon(path, error, deadline).await
+            }
             found => found,
         };
         let (station, mode) = match found {
@@ -125,7 +129,7 @@ impl Server {
         let asks = admission::asks(mode);
         let known = !asks && wanted.epochs().any(|epoch| station.knows_somehow(epoch));
         let supply = match station.admits(known).await {
-            Supply::Lost(_) if !asks => match self.held.try_acquire() {
+            Supply::Lost(_) if !asks && fails_over => match self.held.try_acquire() {
                 Ok(_place) => station.comes_back().await,
                 Err(_) => station.supply(),
             },

@@ -12,6 +12,7 @@ pub const NAMES: &[&str] = &[
     "icecast_ext_client_failed",
     "icecast_ext_client_free",
     "icecast_ext_client_memory",
+    "icecast_ext_client_move",
     "icecast_ext_client_new",
     "icecast_ext_client_options_init",
     "icecast_ext_client_poll",

@@ -113,6 +113,8 @@ fn milliseconds(value: &Bare) -> Option<u64> {
 pub enum Proof {
     /// The body is the continuation.
     Anchor,
+    /// The body is the continuation, and the epoch asked for another name of its own.
+    Alias,
     /// There is no place, and why, if that is said.
     None(Option<String>),
 }
@@ -128,6 +130,7 @@ impl Proof {
         })?;
         match bare {
             Bare::Token(word) if word == "anchor" => Some(Self::Anchor),
+            Bare::Token(word) if word == "alias" => Some(Self::Alias),
             Bare::Token(word) if word == "none" => Some(Self::None(why)),
             _ => None,
         }
@@ -259,9 +262,10 @@ mod tests {
     #[test]
     fn proofs_are_read_as_the_vectors_say() {
         for case in vector::anchors().unwrap().proof {
-            let expected = case.expect.ok().map(|proof| match proof.anchor {
-                true => Proof::Anchor,
-                false => Proof::None(proof.why),
+            let expected = case.expect.ok().map(|proof| match () {
+                () if proof.anchor => Proof::Anchor,
+                () if proof.alias => Proof::Alias,
+                () => Proof::None(proof.why),
             });
             assert_eq!(Proof::parse(&case.input), expected, "{}", case.id);
         }

@@ -185,20 +185,20 @@ impl Report {
             _ => (0, 0.0),
         };
         let line = format!(
-            "{}  {} bytes  {:.1} kB/s  {}{}  {} cuts  {} lost  {}",
+            "{}  {} bytes  {:.1} kB/s  {} cuts  {} lost  {}{}  {}",
             clock(elapsed),
             grouped(bytes),
             rate / 1000.0,
+            self.cuts,
+            grouped(self.lost),
             self.relay,
             match self.moves.last.as_str() {
                 "" => String::new(),
                 last => format!(" ({last})"),
             },
-            self.cuts,
-            grouped(self.lost),
             self.title
         );
-        line.chars().take(COLUMNS).collect()
+        line.trim_end().chars().take(COLUMNS).collect()
     }
 }
 
@@ -315,7 +315,7 @@ mod tests {
         let line = report.status(Duration::from_secs(3723));
         assert_eq!(
             line,
-            "1:02:03  160 000 bytes  16.0 kB/s  relay.example:8100 (offset)  0 cuts  1 200 lost  "
+            "1:02:03  160 000 bytes  16.0 kB/s  0 cuts  1 200 lost  relay.example:8100 (offset)"
         );
         report.title = "x".repeat(200);
         assert_eq!(report.status(Duration::ZERO).chars().count(), COLUMNS);

@@ -301,7 +301,7 @@ async fn proof(s: Scene) -> Verdict {
 
 async fn malformed_proofs(s: Scene) -> Verdict {
     says_losses(&s).await?;
-    for value in ["\"anchor\"", "alias", "anchor, anchor"] {
+    for value in ["\"anchor\"", "anker", "anchor, anchor"] {
         let mut play = Play::begin(&s).await?;
         let asked = cut(&mut play, MUCH).await?;
         let _body = elsewhere(&s, &mut play, asked, Some(value)).await;

@@ -170,6 +170,10 @@ pub(super) fn judged(proof: Proof) -> Verdict {
         Proof::None(Some(why)) if EXCUSED.contains(&&why[..]) => Err(Stop::Skip(format!(
             "the server proves nothing here, why={why}: it needs a window of four times S for that"
         ))),
+        Proof::Alias => Err(Stop::blocked(
+            "R-ALIAS-8",
+            "an alias of an epoch of nobody's",
+        )),
         Proof::None(why) => Err(Stop::blocked(
             "R-ANCHOR-1 and R-ANCHOR-16",
             format!("{why:?}"),
