@@ -29,12 +29,16 @@ impl StreamOffset {
         let epoch = source
             .string("epoch")?
             .ok_or_else(|| source.missing("epoch"))?;
+        let (spliced, lost) = (source.flag("spliced")?, source.count("lost")?);
+        if spliced && lost.is_some() {
+            return Err(source.error("both spliced and lost"));
+        }
         Ok(Self {
             at: Position::new(epoch, offset),
             prelude: source.count("prelude")?.unwrap_or(0),
             session: source.string("session")?,
-            spliced: source.flag("spliced")?,
-            lost: source.count("lost")?,
+            spliced,
+            lost,
         })
     }
 
