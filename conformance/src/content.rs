@@ -54,13 +54,25 @@ impl Format {
 pub struct Content {
     format: Format,
     seed: u16,
+    /// Units after which it begins anew; 0: it never does.
+    turn: u64,
 }
 
 impl Content {
     /// A stream that differs from those with another seed in every unit.
     #[must_use]
     pub fn new(format: Format, seed: u16) -> Self {
-        Self { format, seed }
+        let turn = 0;
+        Self { format, seed, turn }
+    }
+
+    /// A stream whose first units come again and again. Slices of it cannot be found.
+    #[must_use]
+    pub fn looping(format: Format, seed: u16, units: u64) -> Self {
+        Self {
+            turn: units,
+            ..Self::new(format, seed)
+        }
     }
 
     /// Its format.
@@ -86,6 +98,7 @@ impl Content {
     }
 
     fn unit(&self, number: u64) -> Vec<u8> {
+        let number = number.checked_rem(self.turn).unwrap_or(number);
         match self.format {
             Format::Mpeg => unit::mpeg(self.seed, number),
             Format::Unknown => unit::plain(self.seed, number),
@@ -122,13 +135,9 @@ impl Content {
         let length = self.unit_length();
         let starts = slice.len().saturating_sub(unit::MARKED).min(length + head);
         for at in 0..=starts {
-            let number = match self.format {
-                Format::Mpeg => unit::mpeg_number(&slice[at..]),
-                Format::Unknown => unit::plain_number(&slice[at..]),
-                Format::Opus => ogg::number(&slice[at..]),
-                Format::Webm => webm::number(&slice[at..]),
+            let Some(number) = self.number(&slice[at..]) else {
+                continue;
             };
-            let Some(number) = number else { continue };
             let unit = head as u64 + number * length as u64;
             if let Some(index) = unit.checked_sub(at as u64)
                 && self.bytes(index, slice.len()) == slice
@@ -137,6 +146,25 @@ impl Content {
             }
         }
         None
+    }
+
+    /// Whether the head of any of its units is in a slice, whatever else is.
+    #[must_use]
+    pub fn is_in(&self, slice: &[u8]) -> bool {
+        (0..slice.len().saturating_sub(unit::MARKED)).any(|at| {
+            let number = self.number(&slice[at..]);
+            number.is_some_and(|number| slice[at..].starts_with(&self.unit(number)[..unit::MARKED]))
+        })
+    }
+
+    /// The number of the unit with which a slice begins.
+    fn number(&self, slice: &[u8]) -> Option<u64> {
+        match self.format {
+            Format::Mpeg => unit::mpeg_number(slice),
+            Format::Unknown => unit::plain_number(slice),
+            Format::Opus => ogg::number(slice),
+            Format::Webm => webm::number(slice),
+        }
     }
 
     /// How many bytes a slice needs to be found for certain.
@@ -206,6 +234,7 @@ mod tests {
             assert_eq!(content.find(&slice), None, "{format:?}");
             slice.remove(3999);
             assert_eq!(content.find(&slice), Some(5000));
+            assert!(content.is_in(&slice) && !Content::new(format, 2).is_in(&slice));
         }
     }
 
