@@ -54,25 +54,13 @@ impl Format {
 pub struct Content {
     format: Format,
     seed: u16,
-    /// Units after which it begins anew; 0: it never does.
-    turn: u64,
 }
 
 impl Content {
     /// A stream that differs from those with another seed in every unit.
     #[must_use]
     pub fn new(format: Format, seed: u16) -> Self {
-        let turn = 0;
-        Self { format, seed, turn }
-    }
-
-    /// A stream whose first units come again and again. Slices of it cannot be found.
-    #[must_use]
-    pub fn looping(format: Format, seed: u16, units: u64) -> Self {
-        Self {
-            turn: units,
-            ..Self::new(format, seed)
-        }
+        Self { format, seed }
     }
 
     /// Its format.
@@ -98,7 +86,6 @@ impl Content {
     }
 
     fn unit(&self, number: u64) -> Vec<u8> {
-        let number = number.checked_rem(self.turn).unwrap_or(number);
         match self.format {
             Format::Mpeg => unit::mpeg(self.seed, number),
             Format::Unknown => unit::plain(self.seed, number),
