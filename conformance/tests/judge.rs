@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 /// Houses at a time: they wait most of the time.
-const AT_A_TIME: usize = 12;
+const AT_A_TIME: usize = 16;
 /// Bugs to try only, separated by commas.
 const ONLY: &str = "CONFORMANCE_BUGS";
 

@@ -10,16 +10,18 @@ mod tree;
 mod trial;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use icecast_ext_tests::chance::Chance;
 use icecast_ext_tests::encoder::{Encoder, Format, Setup};
-use icecast_ext_tests::metadata::set_title;
+use icecast_ext_tests::metadata::announce;
 use tokio::task::JoinSet;
 
 use table::{Line, matrix};
 use tree::Tree;
 use trial::Trial;
+
+/// Bytes between titles: three seconds.
+const APART: usize = 96_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_cuts_in_each_format_lose_and_repeat_nothing() {
@@ -48,14 +50,8 @@ async fn cut(tree: &Tree, name: &str) {
     }
     let icecast = tree.icecast.addr();
     let titles = tokio::spawn(async move {
-        let mut every = tokio::time::interval(Duration::from_secs(3));
-        for i in 1.. {
-            for format in [Format::Mp3, Format::Aac] {
-                let set = set_title(icecast, format.mount(), &format!("Title {i}")).await;
-                assert_eq!(set.expect("an answer").head.status, 200);
-            }
-            every.tick().await;
-        }
+        let mounts = [Format::Mp3, Format::Aac].map(Format::mount);
+        announce(icecast, mounts, APART).await;
     });
 
     let mut trials = JoinSet::new();

@@ -247,9 +247,17 @@ async fn reasons(s: Session) -> Verdict {
     s.join_at(&young.mount).await?;
     let evidence = foreign(&s);
     for miss in ["", ";miss=live"] {
-        let answer = ask(&s, &young.mount, miss, &evidence)
-            .await?
-            .only_if(200, "R-MISS-5")?;
+        let nobodys = format!("{}{miss}", super::miss::nobodys().ask());
+        let without = s
+            .ask_new(Request::get(&young.mount).resume(nobodys))
+            .await?;
+        without.only_if(200, "R-MISS-5")?;
+        let answer = ask(&s, &young.mount, miss, &evidence).await?;
+        expect(
+            answer.status() == 200,
+            format!("200, as without evidence, for an unknown epoch{miss}"),
+            answer.status().to_string(),
+        )?;
         is_none(&answer, &["young", "unknown"])?;
         let (at, join) = (
             answer.place()?.at,
