@@ -141,8 +141,8 @@ async fn the_module_in_icecast() {
     is_in_the_table("Icecast 2.4.4 with the module", &report);
 }
 
-/// The proxy, a relay of it, and a relay of the suite, with all that can be tried on them.
-async fn judge_proxies(first: &[&str]) -> Report {
+/// The proxy, a relay of it, and a relay of the suite, with all that can be tried on them. `protected`: there is a mount with a password.
+async fn judge_proxies(first: &[&str], protected: bool) -> Report {
     let upstream = common::free();
     let (first, second) = Proxy::two(first).await;
     let below = Proxy::before(&format!("http://{upstream}")).await;
@@ -153,21 +153,26 @@ async fn judge_proxies(first: &[&str]) -> Report {
         upstream: Some(below.1),
         ..target(&first.url("/live.mp3"))
     };
-    judge(target).await
+    judge(match protected {
+        true => with_protected(target, &first.url(PROTECTED)),
+        false => target,
+    })
+    .await
 }
 
 #[tokio::test]
 async fn the_proxy_in_front_of_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(false).await;
-    let report = judge_proxies(&["--upstream", &icecast.url("")]).await;
+    let report = judge_proxies(&["--upstream", &icecast.url("")], true).await;
+    assert_eq!(outcome(&report, "resume/admitted-anew"), Outcome::Pass);
     is_in_the_table("the proxy in front of Icecast 2.4.4", &report);
 }
 
 #[tokio::test]
 async fn the_proxy_as_origin() {
     let _alone = ALONE.lock().await;
-    let report = judge_proxies(&["--source-password", "hackme"]).await;
+    let report = judge_proxies(&["--source-password", "hackme"], false).await;
     is_in_the_table("the proxy as origin", &report);
 }
 

@@ -10,6 +10,7 @@ use super::Listener;
 use super::ask::{Answer, Wire};
 use super::blocks::{Blocks, Part};
 use super::place::{self, Loss};
+use crate::anchor::Proof;
 use crate::field::{Position, StreamOffset};
 use crate::http::Head;
 use crate::reference::names;
@@ -149,8 +150,10 @@ impl<A: Write, S: Write> Listener<A, S> {
         evidence: bool,
     ) -> io::Result<Counting> {
         let asked = self.at.take();
-        let proven = here.is_some() && self.witness.proven(head, evidence);
-        if here.is_some_and(|here| here.spliced) {
+        let proof = here.and_then(|_| self.witness.proven(head, evidence));
+        let anchor = proof == Some(Proof::Anchor);
+        let alias = proof == Some(Proof::Alias);
+        if here.is_some_and(|here| here.spliced) && !alias {
             self.witness.forget();
         }
         let mut counting = Counting {
@@ -160,8 +163,8 @@ impl<A: Write, S: Write> Listener<A, S> {
         };
         match (&asked, here) {
             (Some(asked), Some(here)) => {
-                let loss =
-                    place::loss(asked, here).filter(|_| !proven || self.is("proofs-are-losses"));
+                let follows = alias || anchor && !self.is("proofs-are-losses");
+                let loss = place::loss(asked, here).filter(|_| !follows);
                 let hidden = match here.lost {
                     Some(_) => self.is("hides-losses"),
                     None => self.is("hides-what-it-reckons"),
@@ -175,10 +178,13 @@ impl<A: Write, S: Write> Listener<A, S> {
                 if here.lost.is_some() && self.is("believes-its-own-count") {
                     counting.at = Some(asked.clone());
                 }
-                if proven && self.is("proofs-change-nothing") {
+                if anchor && self.is("proofs-change-nothing") {
                     counting.at = Some(asked.clone());
                 }
-                if here.spliced && self.is("counts-over-splices") {
+                if alias && self.is("aliases-change-nothing") {
+                    counting.at = Some(asked.clone());
+                }
+                if here.spliced && !alias && self.is("counts-over-splices") {
                     counting.at = Some(Position::new(&here.at.epoch, asked.offset));
                 }
                 let same = here.at.epoch == asked.epoch;

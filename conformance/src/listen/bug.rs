@@ -69,6 +69,7 @@ pub const BUGS: &[Bug] = &[
     bug("no-evidence", "R-ANCHOR-9", "sends no evidence"),
     bug("proofs-change-nothing", "R-ANCHOR-18", "counts on from what it asked for after a proof"),
     bug("proofs-are-losses", "R-ANCHOR-18", "takes a proven place for a loss"),
+    bug("aliases-change-nothing", "R-ALIAS-5", "counts on from what it asked for after an alias"),
     bug("any-proof", "R-ANCHOR-19", "takes any Stream-Proof for a proof"),
     bug("unasked-proofs", "R-ANCHOR-19", "takes a proof that it has not asked for"),
 ];

@@ -1,4 +1,4 @@
-//! Evidence of what was heard without a break, and what a `Stream-Proof` makes of it (R-ANCHOR-6, R-ANCHOR-9, R-ANCHOR-19).
+//! Evidence of what was heard without a break, and what a `Stream-Proof` makes of it (R-ANCHOR-6, R-ANCHOR-9, R-ANCHOR-19, R-ALIAS-5).
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -58,16 +58,19 @@ impl Heard {
         Some(value)
     }
 
-    /// Whether an answer proves that it is the continuation, `sent` being whether there was evidence.
-    pub(super) fn proven(&self, head: &Head, sent: bool) -> bool {
-        let Some(value) = head.field("Stream-Proof") else {
-            return false;
+    /// The proof of an answer that is the continuation, `sent` being whether there was evidence.
+    pub(super) fn proven(&self, head: &Head, sent: bool) -> Option<Proof> {
+        let value = head.field("Stream-Proof")?;
+        let proof = match self.bug {
+            Some("any-proof") => Proof::Anchor,
+            _ => Proof::parse(&value)?,
         };
-        let is = match self.bug {
-            Some("any-proof") => true,
-            _ => Proof::parse(&value) == Some(Proof::Anchor),
+        let is = match proof {
+            Proof::Anchor => sent || self.bug == Some("unasked-proofs"),
+            Proof::Alias => true,
+            Proof::None(_) => false,
         };
-        is && (sent || self.bug == Some("unasked-proofs"))
+        is.then_some(proof)
     }
 }
 

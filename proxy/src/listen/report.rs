@@ -287,7 +287,7 @@ mod tests {
     fn moved(proof: Option<Proven>) -> Event {
         Event::Moved(Move {
             from: "http://a/live.mp3".into(),
-            to: "http://relay.example:8100/live.mp3?x".into(),
+            to: "http://radio.net:8100/live.mp3?x".into(),
             proof,
             lost: None,
             took: Duration::from_millis(40),
@@ -315,7 +315,7 @@ mod tests {
         let line = report.status(Duration::from_secs(3723));
         assert_eq!(
             line,
-            "1:02:03  160 000 bytes  16.0 kB/s  0 cuts  1 200 lost  relay.example:8100 (offset)"
+            "1:02:03  160 000 bytes  16.0 kB/s  0 cuts  1 200 lost  radio.net:8100 (offset)"
         );
         report.title = "x".repeat(200);
         assert_eq!(report.status(Duration::ZERO).chars().count(), COLUMNS);

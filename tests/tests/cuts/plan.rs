@@ -16,11 +16,12 @@ pub(crate) enum Kind {
     Stall,
 }
 
-/// A hundred plans, then none: kinds in turn so that each has its share, places and moves at random.
+/// A hundred plans, then none: kinds in turn so that each has its share, places and moves at random. A plan that its connection
+/// did not live to see is the next one's: of two relays that a client asks, it leaves one.
 pub(crate) fn plans(
     mut chance: Chance,
     icy: bool,
-) -> impl FnMut(usize) -> Option<Plan> + Send + 'static {
+) -> impl FnMut(usize, usize) -> Option<Plan> + Send + 'static {
     let mut left = Vec::new();
     for i in 0..CUTS {
         let kind = match i % 20 {
@@ -32,7 +33,11 @@ pub(crate) fn plans(
         left.push(if i % 33 == 32 { Kind::Stall } else { kind });
     }
     let mut number = 0;
-    move |_| {
+    let mut given: Option<(usize, Plan)> = None;
+    move |_, made| {
+        if let Some((_, plan)) = given.filter(|(before, _)| *before == made) {
+            return Some(plan);
+        }
         let pick = chance.range(0, left.len() as u64) as usize;
         let kind = (!left.is_empty()).then(|| left.swap_remove(pick))?;
         let how = match kind {
@@ -55,7 +60,9 @@ pub(crate) fn plans(
         } else {
             Next::Stay
         };
-        Some(Plan { at, how, next })
+        let plan = Plan { at, how, next };
+        given = Some((made, plan));
+        Some(plan)
     }
 }
 

@@ -32,7 +32,8 @@ impl Line {
             .filter(|cut| cut.plan.next == Next::Move)
             .count();
         assert!(
-            moved == CUTS / 2 && self.moves as usize >= moved / 2,
+            // Both of two answers may be cut as was planned for one.
+            moved >= CUTS * 2 / 5 && self.moves as usize >= moved / 2,
             "{}: {} moves",
             self.name,
             self.moves

@@ -52,7 +52,7 @@ impl Trial {
         } = places;
         let mount = format.mount();
         let direct = first_tap(icecast, mount).await;
-        let wire = Cutter::planned(&[one, two], plans(chance, icy))
+        let wire = Cutter::counted(&[one, two], plans(chance, icy))
             .await
             .expect("a wire");
         let urls = [0, 1].map(|front| format!("http://{}{mount}", wire.front(front)));
@@ -139,8 +139,11 @@ impl Trial {
         }
         assert!(
             find(&truth, &heard.audio).is_some() || find(&canonical, &heard.audio).is_some(),
-            "{} is not what was sent",
-            self.name
+            "{} is not what was sent: of {bytes} bytes the first are at {:?}, and the last at {:?} of {}",
+            self.name,
+            find(&truth, &heard.audio[..4096]),
+            find(&truth, &heard.audio[bytes - 4096..]),
+            truth.len()
         );
         self.decodes(&heard);
         if !self.others.is_empty() {

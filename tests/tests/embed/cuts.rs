@@ -44,6 +44,8 @@ impl Program {
         let script = format!("exec \"$@\" >'{}'", scratch.file("out").display());
         let mut args = vec![
             "env".to_owned(),
+            // Who started the tests in the background has it ignored, and Python leaves it so.
+            "--default-signal=INT".to_owned(),
             format!("LD_LIBRARY_PATH={}", prefix().join("lib").display()),
         ];
         args.extend(["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned()]);

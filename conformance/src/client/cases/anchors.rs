@@ -65,6 +65,12 @@ pub(super) const CASES: &[Case<Scene>] = &[
         run: |s| Box::pin(proof(s)),
     },
     Case {
+        id: "client/alias",
+        requirement: "R-ALIAS-5",
+        does: "goes on at another address with Stream-Proof: alias, and cuts",
+        run: |s| Box::pin(alias(s)),
+    },
+    Case {
         id: "client/anchor-malformed-proofs",
         requirement: "R-ANCHOR-19",
         does: "goes on in another epoch with a Stream-Proof that is none",
@@ -286,10 +292,21 @@ async fn proof(s: Scene) -> Verdict {
     let mut play = Play::begin(&s).await?;
     let asked = cut(&mut play, MUCH).await?;
     evidence(&asked)?;
+    goes_on_by(play, asked, "", "anchor;new=1").await
+}
+
+async fn alias(s: Scene) -> Verdict {
+    let mut play = Play::begin(&s).await?;
+    let asked = cut(&mut play, MUCH).await?;
+    goes_on_by(play, asked, ";spliced", "alias;new=1").await
+}
+
+/// Goes on with the next bytes in another epoch and with this proof, which the client has to believe.
+async fn goes_on_by(mut play: Play, asked: Asked, parameters: &str, proof: &str) -> Verdict {
     let further = 5_000_000;
     let offset = play.next.offset + further;
     play.moves(play.stream.elsewhere(further), offset);
-    let reply = Reply::at(&play.next, "").field("Stream-Proof", "anchor;new=1");
+    let reply = Reply::at(&play.next, parameters).field("Stream-Proof", proof);
     let mut body = asked.answer(&reply).await;
     play.send(&mut body, SOME).await;
     body.fin().await;
