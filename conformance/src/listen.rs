@@ -131,6 +131,9 @@ impl<A: Write, S: Write> Listener<A, S> {
             let wait = Duration::from_millis(250 << (self.fails - 1).min(6)).min(LONGEST);
             tokio::time::sleep(jitter(wait, 0.5)).await;
         }
+        if self.is("elsewhere-first") && self.fails == 0 && self.heard {
+            self.current = (self.current + 1) % self.relays.len();
+        }
         let now = Instant::now();
         let ready = |relay: &Relay| relay.rests.is_none_or(|until| until <= now);
         if ready(&self.relays[self.current]) {

@@ -7,6 +7,7 @@ mod legacy;
 mod links;
 mod miss;
 mod patience;
+mod races;
 mod resume;
 mod tls;
 
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Case<Scene>> {
         links::CASES,
         tls::CASES,
         patience::CASES,
+        races::CASES,
         anchors::CASES,
     ]
     .concat()

@@ -1,6 +1,7 @@
 //! A server of the suite's own for one case: each request that comes is handed to the case, which answers as it likes.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -234,6 +235,15 @@ impl Asked {
         match found?.1 {
             Bare::String(session) => Some(session),
             _ => None,
+        }
+    }
+
+    /// Whether the client keeps the connection.
+    pub(super) fn is_open(&self) -> bool {
+        let mut octet = [MaybeUninit::uninit()];
+        match self.body.socket.peek(&mut octet) {
+            Ok(octets) => octets > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         }
     }
 

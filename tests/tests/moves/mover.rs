@@ -227,9 +227,18 @@ impl Mover {
     pub(crate) async fn finish(self) -> Heard {
         let len = || self.heard.lock().unwrap().len();
         let more = len() + 20_000;
-        wait_for(&self.name, 3 * SOON, || {
-            assert!(!self.task.is_finished(), "{}: it has ended", self.name);
-            len() >= more
+        let waited = Instant::now();
+        wait_for(&self.name, 4 * SOON, || {
+            let heard = self.heard.lock().unwrap();
+            let last = heard.told.iter().rev().take(20).rev();
+            assert!(
+                !self.task.is_finished() && waited.elapsed() < 3 * SOON,
+                "{}: it has ended or says no more, {} bytes: {:#?}",
+                self.name,
+                heard.len(),
+                last.collect::<Vec<_>>()
+            );
+            heard.len() >= more
         })
         .await;
         self.task.abort();
