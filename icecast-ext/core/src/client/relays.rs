@@ -33,7 +33,7 @@ pub(super) struct Relay {
     not_before: Duration,
     /// How often it was asked in vain.
     pub(super) tries: u8,
-    /// It has something to give, though not the exact byte.
+    /// It had something to give when it was asked last, though not the exact byte.
     inexact: bool,
     last: Option<Trouble>,
 }
@@ -187,7 +187,7 @@ impl Relays {
         relay.not_before = not_before;
         relay.hopeless |= trouble == Trouble::Status(400);
         relay.tries = relay.tries.saturating_add(1);
-        relay.inexact |= trouble == Trouble::Inexact;
+        relay.inexact = trouble == Trouble::Inexact;
         relay.last = Some(trouble);
     }
 
@@ -311,6 +311,21 @@ mod tests {
         relays.failed(1, second, Trouble::Status(503), 30 * second);
         assert_eq!(relays.advance(second), Some((20 * second, true)));
         assert_eq!(relays.current().url, "http://a/");
+    }
+
+    #[test]
+    fn what_a_relay_had_to_give_counts_until_it_fails() {
+        let now = Duration::from_secs(1);
+        let urls = ["http://a/", "http://b/"].map(str::to_owned);
+        let mut relays = Relays::new(urls, MAX_RELAYS, 2048);
+        relays.failed(0, now, Trouble::Inexact, now);
+        relays.failed(1, now, Trouble::Closed, now);
+        relays.failed(1, now, Trouble::Closed, now);
+        assert_eq!(relays.advance(now), Some((now, true)));
+        assert_eq!(relays.index(), 0);
+        (0..2).for_each(|_| relays.failed(0, now, Trouble::Closed, now));
+        assert_eq!(relays.advance(now), Some((now, true)));
+        assert_eq!(relays.index(), 1);
     }
 
     #[test]
