@@ -24,22 +24,32 @@ pub async fn set_title(addr: SocketAddr, mount: &str, title: &str) -> Result<Ans
     get(addr, &target, &[("Authorization", &auth)]).await
 }
 
-/// Sets `Title 1`, `Title 2` and so on at each mount until it is dropped, with `apart` bytes of the stream between them: a
-/// server that stands still for a while does not let one title overtake another.
+/// What Icecast sends a listener at once, bytes at most.
+const BURST: usize = 66_000;
+
+/// Sets `Title 1` at each mount, and then `Title 2` and so on until what it returns is dropped. There are `apart` bytes of the
+/// stream between them: a server that stands still for a while does not let one title overtake another.
 ///
 /// # Panics
 /// If the server is gone.
-pub async fn announce(addr: SocketAddr, mounts: [&'static str; 2], apart: usize) {
+pub async fn announce(addr: SocketAddr, mounts: [&'static str; 2], apart: usize) -> JoinSet<()> {
     let mut all = JoinSet::new();
     for mount in mounts {
+        let set = async move |n: u32| {
+            let set = set_title(addr, mount, &format!("Title {n}")).await;
+            assert_eq!(set.expect("an answer").head.status, 200);
+        };
+        set(1).await;
         all.spawn(async move {
             let tap = Tap::open(addr, mount, &[]).await.expect("a stream");
-            for i in 1.. {
-                let set = set_title(addr, mount, &format!("Title {i}")).await;
-                assert_eq!(set.expect("an answer").head.status, 200);
-                tap.wait_more(apart, Duration::from_secs(60)).await;
+            // The burst was sent before.
+            let mut next = BURST + apart;
+            for n in 2.. {
+                tap.wait_len(next, Duration::from_secs(60)).await;
+                set(n).await;
+                next = tap.len() + apart;
             }
         });
     }
-    all.join_all().await;
+    all
 }

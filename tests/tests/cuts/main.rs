@@ -49,10 +49,8 @@ async fn cut(tree: &Tree, name: &str) {
         encoders.insert(format, std::sync::Arc::new(encoder));
     }
     let icecast = tree.icecast.addr();
-    let titles = tokio::spawn(async move {
-        let mounts = [Format::Mp3, Format::Aac].map(Format::mount);
-        announce(icecast, mounts, APART).await;
-    });
+    let mounts = [Format::Mp3, Format::Aac].map(Format::mount);
+    let titles = announce(icecast, mounts, APART).await;
 
     let mut trials = JoinSet::new();
     let mut roster: Vec<_> = Format::ALL.map(|format| (format, false)).to_vec();
@@ -69,7 +67,7 @@ async fn cut(tree: &Tree, name: &str) {
     while let Some(line) = trials.join_next().await {
         lines.push(line.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())));
     }
-    titles.abort();
+    drop(titles);
     lines.sort_by(|a, b| a.name.cmp(&b.name));
     let matrix = matrix(&lines);
     eprintln!("{matrix}");

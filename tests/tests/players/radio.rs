@@ -6,7 +6,7 @@ use icecast_ext_tests::encoder::{Encoder, Format, Setup};
 use icecast_ext_tests::icecast::Icecast;
 use icecast_ext_tests::metadata::announce;
 use icecast_ext_tests::proxy::{self, Proxy};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::case::Level;
 
@@ -19,13 +19,7 @@ pub(crate) struct Radio {
     /// With a state directory.
     pub(crate) proxy: Proxy,
     encoders: Vec<(Level, Encoder)>,
-    titles: JoinHandle<()>,
-}
-
-impl Drop for Radio {
-    fn drop(&mut self) {
-        self.titles.abort();
-    }
+    _titles: JoinSet<()>,
 }
 
 impl Radio {
@@ -46,14 +40,12 @@ impl Radio {
             ..setup(icecast.addr())
         });
         let proxy = proxy.await.expect("the proxy starts");
-        let to = icecast.addr();
-        let titles =
-            tokio::spawn(async move { announce(to, Level::ALL.map(Level::mount), APART).await });
+        let titles = announce(icecast.addr(), Level::ALL.map(Level::mount), APART).await;
         Self {
             icecast,
             proxy,
             encoders,
-            titles,
+            _titles: titles,
         }
     }
 
