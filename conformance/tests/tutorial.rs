@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,8 @@ impl Python {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("server.py");
         std::fs::write(&file, program).unwrap();
-        let addr = common::free();
+        // The text's server listens at localhost.
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, common::free().port()));
         let mut command = Command::new("python3");
         let child = command
             .arg(&file)

@@ -5,7 +5,8 @@
     reason = "a test's own set-up may stop the test, and not every test uses all of it"
 )]
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use icecast_ext_conformance::case::{Case, Outcome};
@@ -17,10 +18,25 @@ use icecast_ext_conformance::target::{Target, Url};
 /// S of the servers.
 const SKEW: Duration = Duration::from_secs(10);
 
-/// An address that nobody listens at.
+/// Ports that [`free`] gives: below those of outgoing connections, and of the end-to-end tests.
+const PORTS: std::ops::Range<u16> = 2_000..10_000;
+
+/// An address that nobody listens at, nor will: each process has a loopback address of its own, and gives each port of it
+/// once. One that was merely free a moment ago may be an outgoing connection's by the time a server is to listen at it.
 pub(crate) fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let [_, high, mid, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 64 | high, mid, low);
+    loop {
+        let nth = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(nth < PORTS.end - PORTS.start, "all ports were given");
+        // Servers that listen at every address start elsewhere in each process.
+        let step = (nth + u16::from(low) * 31) % (PORTS.end - PORTS.start);
+        let addr = SocketAddr::from((own, PORTS.start + step));
+        if TcpListener::bind(addr).is_ok() {
+            return addr;
+        }
+    }
 }
 
 /// Three servers with one bug, or none.

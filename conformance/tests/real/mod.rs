@@ -100,7 +100,7 @@ impl Icecast {
              <authentication><source-password>hackme</source-password><relay-password>hackme</relay-password>\
              <admin-user>admin</admin-user><admin-password>hackme</admin-password></authentication>\
              <hostname>localhost</hostname>\
-             <listen-socket><port>{}</port><bind-address>127.0.0.1</bind-address></listen-socket>\
+             <listen-socket><port>{}</port><bind-address>{}</bind-address></listen-socket>\
              <paths><basedir>/usr/share/icecast2</basedir><logdir>{path}</logdir>\
              <webroot>/usr/share/icecast2/web</webroot><adminroot>/usr/share/icecast2/admin</adminroot></paths>\
              <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>\
@@ -108,7 +108,8 @@ impl Icecast {
              <mount type=\"normal\"><mount-name>{PROTECTED}</mount-name><authentication type=\"htpasswd\">\
              <option name=\"filename\" value=\"{path}/users\"/><option name=\"allow_duplicate_users\" value=\"1\"/>\
              </authentication></mount></icecast>",
-            addr.port()
+            addr.port(),
+            addr.ip()
         );
         std::fs::write(dir.path().join("users"), USERS).unwrap();
         std::fs::write(dir.path().join("icecast.xml"), config).unwrap();
