@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Milliseconds between marks at least, so that an hour of them is small.
 const SPACING: i64 = 1000;
+/// Milliseconds: what is left of a time beyond whole skews counts in these.
+const SECOND: i64 = 1000;
 /// Milliseconds within which the burst is over with which a run begins.
 const BURST: i64 = 2000;
 
@@ -21,6 +23,8 @@ pub(super) struct Arrivals {
     last: (i64, u64),
     /// The most that ever arrived within `skew`, or a little more; `None` while the run is younger than that.
     peak: Option<u64>,
+    /// And within a second.
+    peak_of_second: u64,
 }
 
 impl Arrivals {
@@ -31,6 +35,7 @@ impl Arrivals {
             marks: VecDeque::new(),
             last: (0, start),
             peak: None,
+            peak_of_second: 0,
         }
     }
 
@@ -43,6 +48,9 @@ impl Arrivals {
         }
         if self.marks.back().is_none_or(|(at, _)| now - at >= SPACING) {
             self.marks.push_back(self.last);
+        }
+        if let Some((_, before)) = self.before(now - SECOND) {
+            self.peak_of_second = self.peak_of_second.max(edge - before);
         }
         if let Some((_, before)) = self.before(now - self.skew) {
             self.peak = self.peak.max(Some(edge - before));
@@ -61,10 +69,10 @@ impl Arrivals {
     pub(super) fn around(&self, now: Duration, ago: Duration) -> Option<RangeInclusive<u64>> {
         let (peak, first) = (self.peak?, *self.marks.front()?);
         let most = |gap: i64| {
-            let spans = u64::try_from(gap)
-                .unwrap_or(0)
-                .div_ceil(self.skew.unsigned_abs());
-            peak.saturating_mul(spans)
+            let (gap, skew) = (gap.max(0).unsigned_abs(), self.skew.unsigned_abs());
+            let seconds = (gap % skew).div_ceil(SECOND.unsigned_abs());
+            let rest = self.peak_of_second.saturating_mul(seconds).min(peak);
+            peak.saturating_mul(gap / skew).saturating_add(rest)
         };
         let then = millis(now) - millis(ago);
         let (from, to) = (then - self.skew, then + self.skew);
@@ -157,7 +165,13 @@ mod tests {
         let (low, high) = arrivals.around(200 * SECOND, SECOND).unwrap().into_inner();
         assert_eq!(low, edge(189 * 4));
         assert!((edge(800) + 160_000..=edge(800) + 176_000).contains(&high));
-        let twice = arrivals.around(205 * SECOND, Duration::ZERO).unwrap();
+        // A second more, and no S more.
+        let (_, high) = arrivals
+            .around(200 * SECOND + SECOND / 4, Duration::ZERO)
+            .unwrap()
+            .into_inner();
+        assert!((edge(800) + 164_000..=edge(800) + 208_000).contains(&high));
+        let twice = arrivals.around(210 * SECOND, Duration::ZERO).unwrap();
         assert!(*twice.end() >= edge(800) + 320_000);
     }
 
