@@ -1,7 +1,7 @@
 //! The resuming client, and everything it tells.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use icecast_ext_client::{Builder, Event, Listener, Loss, Move};
@@ -37,14 +37,15 @@ pub struct Heard {
     pub anchored: Vec<(usize, Position)>,
     /// What a server did wrong.
     pub notes: Vec<String>,
-    /// The last event that was not audio.
-    pub last: String,
+    /// Every event that was not audio, with the time since the start and the audio's length then: for whoever has to
+    /// find out why something failed.
+    pub told: Vec<(Duration, usize, String)>,
 }
 
 impl Heard {
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, at: Duration, event: Event) {
         if !matches!(event, Event::Audio(_)) {
-            self.last = format!("{event:?}");
+            self.told.push((at, self.audio.len(), format!("{event:?}")));
         }
         match event {
             Event::Joined { at, .. } => self.first = self.first.or(at),
@@ -96,9 +97,11 @@ impl Hearing {
         let mut listener = builder.open()?;
         let heard = Arc::new(Mutex::new(Heard::default()));
         let record = Arc::clone(&heard);
+        let began = Instant::now();
         let task = tokio::spawn(async move {
             while let Ok(event) = listener.next().await {
-                record.lock().expect("no panic while held").take(event);
+                let mut heard = record.lock().expect("no panic while held");
+                heard.take(began.elapsed(), event);
             }
         });
         Ok(Self { heard, task })

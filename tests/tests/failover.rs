@@ -113,8 +113,8 @@ async fn parents_of_one_tree_die_in_turn_and_every_listener_hears_every_byte_onc
     nothing_lost(&heard);
     assert!(
         heard.splices.is_empty() && heard.cuts == 0,
-        "{}",
-        heard.last
+        "{:?}",
+        heard.told.last()
     );
     let bodies: Vec<_> = late.iter().chain([&unaware]).map(Tap::body).collect();
     let truth = source.sent();

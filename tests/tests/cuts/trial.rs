@@ -92,7 +92,7 @@ impl Trial {
             assert!(
                 !self.hearing.gave_up(),
                 "{name}: {:?}",
-                self.hearing.heard().last
+                self.hearing.heard().told.last()
             );
             self.wire.cuts().len() >= CUTS
         })
