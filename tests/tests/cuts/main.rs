@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use icecast_ext_tests::chance::Chance;
 use icecast_ext_tests::encoder::{Encoder, Format, Setup};
-use icecast_ext_tests::metadata::announce;
+use icecast_ext_tests::metadata::Titles;
 use tokio::task::JoinSet;
 
 use table::{Line, matrix};
@@ -50,7 +50,7 @@ async fn cut(tree: &Tree, name: &str) {
     }
     let icecast = tree.icecast.addr();
     let mounts = [Format::Mp3, Format::Aac].map(Format::mount);
-    let titles = announce(icecast, mounts, APART).await;
+    let titles = Titles::start(icecast, mounts, APART).await;
 
     let mut trials = JoinSet::new();
     let mut roster: Vec<_> = Format::ALL.map(|format| (format, false)).to_vec();

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 
 use icecast_ext_tests::encoder::{Encoder, Format, Setup};
 use icecast_ext_tests::icecast::Icecast;
-use icecast_ext_tests::metadata::announce;
+use icecast_ext_tests::metadata::Titles;
 use icecast_ext_tests::proxy::{self, Proxy};
-use tokio::task::JoinSet;
 
 use crate::case::Level;
 
@@ -19,7 +18,7 @@ pub(crate) struct Radio {
     /// With a state directory.
     pub(crate) proxy: Proxy,
     encoders: Vec<(Level, Encoder)>,
-    _titles: JoinSet<()>,
+    _titles: Titles,
 }
 
 impl Radio {
@@ -40,7 +39,7 @@ impl Radio {
             ..setup(icecast.addr())
         });
         let proxy = proxy.await.expect("the proxy starts");
-        let titles = announce(icecast.addr(), Level::ALL.map(Level::mount), APART).await;
+        let titles = Titles::start(icecast.addr(), Level::ALL.map(Level::mount), APART).await;
         Self {
             icecast,
             proxy,
