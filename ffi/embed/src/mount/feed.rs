@@ -31,12 +31,13 @@ impl Station {
 
     /// `None` if there is no feed.
     pub(super) fn fed(&mut self, data: &[u8]) -> Option<Result<(), FrameError>> {
-        // A call that does not fit must not cost a source its place.
-        if !matches!(self.supply, Supply::Feed(_)) {
-            return None;
-        }
-        let Supply::Feed(mut feed) = std::mem::replace(&mut self.supply, Supply::None(None)) else {
-            return None;
+        let mut feed = match std::mem::replace(&mut self.supply, Supply::None(None)) {
+            Supply::Feed(feed) => feed,
+            // A call that does not fit must not cost a source its place.
+            other => {
+                self.supply = other;
+                return None;
+            }
         };
         let mut frames = Vec::new();
         let fed = feed.decoder.feed(Bytes::copy_from_slice(data), &mut frames);
