@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says where it fails")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod journals;
+mod ogg;
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -341,73 +344,6 @@ proptest! {
 }
 
 #[test]
-fn a_moved_mount_says_where_ogg_joiners_start_as_if_it_had_not_moved() {
-    let ogg = ogg_stream();
-    let start = RunStart {
-        format: Format::Ogg,
-        ..run(1, 0)
-    };
-    let stays = Mount::new("/live", quick());
-    stays.begin(start.clone());
-    stays.append(&ogg, Some(0));
-    stays.flush();
-    for cut in (0..ogg.len()).step_by(401) {
-        let before = Mount::new("/live", quick());
-        before.begin(start.clone());
-        before.append(&ogg[..cut], Some(0));
-        let after = Mount::new("/live", quick());
-        after.restore(before.export()).unwrap();
-        after.append(&ogg[cut..], Some(0));
-        after.flush();
-        let told = |timeline: &Timeline| {
-            let run = timeline.runs().next_back().unwrap();
-            (run.syncs.clone(), run.preludes.clone(), run.window)
-        };
-        assert_eq!(after.with(told), stays.with(told), "cut at {cut}");
-    }
-}
-
-/// Two chains of Opus-like pages.
-fn ogg_stream() -> Vec<u8> {
-    let mut out = Vec::new();
-    for serial in [7_u32, 8] {
-        out.extend(page(serial, 0, 2, 0, b"OpusHead stereo"));
-        out.extend(page(serial, 1, 0, 0, b"OpusTags and so on"));
-        for n in 0..6 {
-            out.extend(page(
-                serial,
-                n + 2,
-                0,
-                u64::from(n + 1) * 960,
-                &[n as u8; 1500],
-            ));
-        }
-    }
-    out
-}
-
-fn page(serial: u32, sequence: u32, flags: u8, granule: u64, packet: &[u8]) -> Vec<u8> {
-    let mut page = b"OggS\0".to_vec();
-    page.push(flags);
-    page.extend_from_slice(&granule.to_le_bytes());
-    page.extend_from_slice(&serial.to_le_bytes());
-    page.extend_from_slice(&sequence.to_le_bytes());
-    page.extend_from_slice(&[0; 4]);
-    let lacing = packet.len() / 255 + 1;
-    page.push(lacing as u8);
-    page.extend(std::iter::repeat_n(255, lacing - 1));
-    page.push((packet.len() % 255) as u8);
-    page.extend_from_slice(packet);
-    let crc = page.iter().fold(0_u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
-            crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 }
-        })
-    });
-    page[22..26].copy_from_slice(&crc.to_le_bytes());
-    page
-}
-
-#[test]
 fn pieces_that_are_torn_damaged_or_of_another_version_are_refused() {
     let mount = Mount::new("/live", quick());
     mount.begin(run(1, 0));
@@ -434,74 +370,4 @@ fn pieces_that_are_torn_damaged_or_of_another_version_are_refused() {
             assert!(fresh().restore(damaged).is_err(), "byte {at} of {piece}");
         }
     }
-}
-
-fn journalled(journal: &Journal) -> Arc<Mount> {
-    let mount = Mount::new("/live", quick());
-    mount.attach(journal);
-    mount
-}
-
-fn recalled(dir: &Path) -> (u64, Option<Offset>) {
-    let journal = Journal::open(dir).unwrap();
-    let mount = Mount::new("/live", quick());
-    let loaded = mount.attach(&journal);
-    let bytes = mount.tail(usize::MAX / 2);
-    assert_content(1, 0, &bytes, "recalled");
-    (loaded.bytes, loaded.edge.map(|at| at.offset))
-}
-
-#[test]
-fn a_journal_is_written_by_one_process_and_then_by_the_next() {
-    let dir = tempfile::tempdir().unwrap();
-    let one = Journal::open(dir.path()).unwrap();
-    let before = journalled(&one);
-    before.begin(run(1, 0));
-    before.append(&content(1, 0, 1000), Some(0));
-    before.pause_journal(true);
-    one.sync();
-    let two = Journal::take_over(dir.path(), one.share_lock().unwrap().unwrap()).unwrap();
-    let after = Mount::new("/live", quick());
-    after.restore(before.export()).unwrap();
-    after.record_in(&two);
-    one.release();
-    drop((before, one));
-    let taken = Journal::open(dir.path());
-    assert!(
-        matches!(taken, Err(Error::Locked { .. })),
-        "it is the next one's"
-    );
-    after.append(&content(1, 1000, 500), Some(1));
-    after.flush();
-    two.sync();
-    drop((after, two));
-    assert_eq!(recalled(dir.path()), (1500, Some(offset(1500))));
-}
-
-#[test]
-fn a_journal_that_was_not_taken_over_after_all_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let one = Journal::open(dir.path()).unwrap();
-    let mount = journalled(&one);
-    mount.begin(run(1, 0));
-    mount.append(&content(1, 0, 1000), Some(0));
-    mount.flush();
-    mount.pause_journal(true);
-    drop(Journal::take_over(dir.path(), one.share_lock().unwrap().unwrap()).unwrap());
-    mount.append(&content(1, 1000, 300), Some(1));
-    mount.flush();
-    mount.pause_journal(false);
-    mount.append(&content(1, 1300, 200), Some(2));
-    mount.flush();
-    drop((mount, one));
-    // What came in between is not on disk, so what was before is of no use.
-    let journal = Journal::open(dir.path()).unwrap();
-    let mount = Mount::new("/live", quick());
-    let loaded = mount.attach(&journal);
-    assert_eq!(loaded.edge, Some(position(1, 1500)));
-    assert_content(1, 1300, &mount.tail(usize::MAX / 2), "recalled");
-    let elsewhere = tempfile::tempdir().unwrap();
-    Journal::open(elsewhere.path()).unwrap();
-    let foreign = Journal::take_over(elsewhere.path(), journal.share_lock().unwrap().unwrap());
-    assert!(foreign.is_err(), "another directory's lock");
 }
