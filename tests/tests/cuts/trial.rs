@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use icecast_ext_core::codec::Canonical;
+use icecast_ext_core::address::Offset;
+use icecast_ext_core::codec::{self, Canonical, leading_headers};
 use icecast_ext_tests::chance::Chance;
 use icecast_ext_tests::cutter::Cutter;
 use icecast_ext_tests::encoder::Format;
@@ -132,24 +133,43 @@ impl Trial {
         } else {
             self.direct.body()
         };
-        let mut canonical = Vec::new();
-        if self.format == Format::Vorbis {
-            // The module sends Icecast's own pages; a proxy makes them anew, and tests/vorbis.rs hears that they sound the same.
-            Canonical::default().feed(&truth, &mut canonical);
-        }
-        assert!(
-            find(&truth, &heard.audio).is_some() || find(&canonical, &heard.audio).is_some(),
-            "{} is not what was sent: of {bytes} bytes the first are at {:?}, and the last at {:?} of {}",
-            self.name,
-            find(&truth, &heard.audio[..4096]),
-            find(&truth, &heard.audio[bytes - 4096..]),
-            truth.len()
-        );
+        self.was_sent(&heard, &truth);
         self.decodes(&heard);
         if !self.others.is_empty() {
             self.titles(&heard).await;
         }
         line
+    }
+
+    /// What was heard is a piece of what Icecast sends.
+    fn was_sent(&self, heard: &Heard, truth: &[u8]) {
+        let mut canonical = Vec::new();
+        if self.format == Format::Vorbis {
+            // The module sends Icecast's own pages; a proxy makes them anew, and tests/vorbis.rs hears that they sound the same.
+            Canonical::default().feed(truth, &mut canonical);
+        }
+        // A run begins with the codec's headers, and then with the burst that Icecast sent the proxy. Who hears it from its
+        // first byte on hears the headers as audio; in what Icecast sends to others, they stand before another burst.
+        let codec = match self.format {
+            Format::WebM => codec::Format::Webm,
+            _ => codec::Format::Ogg,
+        };
+        let headers = match heard.first {
+            Some(at) if at.offset == Offset::ZERO && !self.format.is_raw() => {
+                leading_headers(codec, &heard.audio).unwrap_or(0)
+            }
+            _ => 0,
+        };
+        let audio = &heard.audio[headers..];
+        assert!(
+            find(truth, audio).is_some() || find(&canonical, audio).is_some(),
+            "{} is not what was sent: of {} bytes after {headers} of headers the first are at {:?}, and the last at {:?} of {}",
+            self.name,
+            audio.len(),
+            find(truth, &audio[..4096]),
+            find(truth, &audio[audio.len() - 4096..]),
+            truth.len()
+        );
     }
 
     fn decodes(&self, heard: &Heard) {
