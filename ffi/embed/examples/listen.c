@@ -2,6 +2,8 @@
  *
  *     cc -O2 -o listen listen.c $(pkg-config --cflags --libs icecast_ext)
  *     ./listen http://localhost:8000/live.mp3 http://relay:8000/live.mp3 | mpv -
+ *
+ * SIGUSR1 moves it to another of its relays.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,11 +18,16 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t stop, leave;
 
 static void stopped(int signal)
 {
     stop = signal;
+}
+
+static void left(int signal)
+{
+    leave = signal;
 }
 
 static void check(int result)
@@ -79,6 +86,9 @@ static int events(struct icecast_ext_client *client)
         case ICECAST_EXT_EVENT_TITLE:
             fprintf(stderr, "title: %.*s\n", (int)e.length, (const char *)e.bytes);
             break;
+        case ICECAST_EXT_EVENT_MOVED:
+            fprintf(stderr, "moved to %s\n", e.text);
+            break;
         case ICECAST_EXT_EVENT_LOST:
             if (e.lost == ICECAST_EXT_UNKNOWN)
                 fprintf(stderr, "lost, nobody knows how much: %s\n", e.text);
@@ -107,6 +117,7 @@ int main(int argc, char **argv)
     }
     signal(SIGINT, stopped);
     signal(SIGTERM, stopped);
+    signal(SIGUSR1, left);
     signal(SIGPIPE, SIG_IGN);
     check(icecast_ext_init(ICECAST_EXT_ABI));
     check(icecast_ext_client_options_init(&options));
@@ -122,6 +133,9 @@ int main(int argc, char **argv)
         ssize_t n;
         struct pollfd ready;
 
+        if (leave && icecast_ext_client_move(client, now(), NULL) < 0)
+            fprintf(stderr, "stays: %s\n", icecast_ext_last_error());
+        leave = 0;
         check(icecast_ext_client_poll(client, now(), &step));
         listening = events(client) && step.kind != ICECAST_EXT_STEP_ENDED && !stop;
         if (step.kind != ICECAST_EXT_STEP_READ && fd >= 0) {

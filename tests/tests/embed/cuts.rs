@@ -142,6 +142,20 @@ async fn tap(addr: SocketAddr, mount: &str) -> Tap {
     .await
 }
 
+/// Every byte stands where it should.
+async fn is_exact(name: &str, truth: &Tap, out: &[u8], log: &str) {
+    truth.wait_len(truth.len() + 20_000, SOON).await;
+    let whole = truth.body();
+    let prelude = truth.head.place().unwrap().prelude;
+    assert_eq!(out[..prelude], whole[..prelude], "{name}: another prelude");
+    let audio = &out[prelude..];
+    let start =
+        find(&whole, &audio[..512]).unwrap_or_else(|| panic!("{name}: it begins nowhere: {log}"));
+    let verdict = judge(&whole, start, audio);
+    assert_eq!(verdict, Verdict::default(), "{name}: {log}");
+    assert_eq!(sha256(audio), sha256(&whole[start..start + audio.len()]));
+}
+
 /// Cuts a program that listens; every byte that it wrote stands where it should.
 async fn listen(
     name: &str,
@@ -161,16 +175,7 @@ async fn listen(
     wait_for(name, LATER, || program.out().len() > enough).await;
     let (code, log) = program.stop().await;
     let out = program.out();
-    truth.wait_len(truth.len() + 20_000, SOON).await;
-    let whole = truth.body();
-    let prelude = truth.head.place().unwrap().prelude;
-    assert_eq!(out[..prelude], whole[..prelude], "{name}: another prelude");
-    let audio = &out[prelude..];
-    let start =
-        find(&whole, &audio[..512]).unwrap_or_else(|| panic!("{name}: it begins nowhere: {log}"));
-    let verdict = judge(&whole, start, audio);
-    assert_eq!(verdict, Verdict::default(), "{name}: {log}");
-    assert_eq!(sha256(audio), sha256(&whole[start..start + audio.len()]));
+    is_exact(name, &truth, &out, &log).await;
     let file = Scratch::new("decoded").unwrap();
     let recording = file.file("recording");
     std::fs::write(
@@ -223,6 +228,36 @@ async fn c_and_python_lose_nothing_at_a_server_in_c() {
         listen("Python", python(), addr, Format::Mp3, Some(0)),
     );
     assert_eq!(server.stop().await, (Some(0), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_moves_the_listener_in_c_and_nothing_is_lost() {
+    const MOVES: usize = 6;
+    let (_origin, addr, _encoder) = origin(Format::Flac, 5).await;
+    let mount = Format::Flac.mount();
+    let truth = tap(addr, mount).await;
+    let cutter = Cutter::planned(&[addr, addr], |_| None).await.unwrap();
+    let mut command = program(example("listen", Link::Shared));
+    command.extend([0, 1].map(|front| format!("http://{}{mount}", cutter.front(front))));
+    let mut program = Program::start("moved", &command);
+    let more = async |program: &Program| {
+        let enough = program.out().len() + 20_000;
+        wait_for("more audio", SOON, || program.out().len() > enough).await;
+    };
+    for nth in 1..=MOVES {
+        more(&program).await;
+        program.child.signal("USR1").unwrap();
+        let moved = || program.child.output().matches("moved to ").count();
+        wait_for("a move", SOON, || moved() == nth).await;
+    }
+    more(&program).await;
+    let (code, log) = program.stop().await;
+    is_exact("moved", &truth, &program.out(), &log).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains(&format!(" {MOVES} moves, 0 lost")), "{log}");
+    // From one to the other and back each time.
+    let fronts: Vec<_> = cutter.passages().iter().map(|one| one.front).collect();
+    assert_eq!(fronts, [0, 1, 0, 1, 0, 1, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

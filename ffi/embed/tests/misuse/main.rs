@@ -22,11 +22,12 @@ const INVALID: c_int = -7;
 const MALFORMED: c_int = -8;
 
 /// Every call that has a handle: its name, and which handle.
-const CALLS: [(&str, &str); 20] = [
+const CALLS: [(&str, &str); 21] = [
     ("client_poll", "client"),
     ("client_received", "client"),
     ("client_closed", "client"),
     ("client_failed", "client"),
+    ("client_move", "client"),
     ("client_event", "client"),
     ("client_stats", "client"),
     ("client_free", "client"),
