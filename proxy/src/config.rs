@@ -172,6 +172,8 @@ pub struct Limits {
     pub window_bytes_per_minute: u64,
     /// Served at once.
     pub mounts: u64,
+    /// That wait, at once. Never without a limit (R-SEC-2).
+    pub held: u64,
 }
 
 impl Upstream {

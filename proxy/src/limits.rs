@@ -187,6 +187,8 @@ pub(crate) struct Limits {
     origin: Instant,
     table: Mutex<Table>,
     listeners: Arc<Seats>,
+    /// Requests that wait.
+    held: Arc<Seats>,
     /// Descriptors: of clients, and of connections to the upstream that are one client's.
     files: Arc<Seats>,
     /// That clients and mounts have together, at most.
@@ -238,6 +240,7 @@ impl Limits {
                 lines: (0, 0),
             }),
             listeners: Arc::default(),
+            held: Arc::default(),
             files: Arc::default(),
             descriptors,
             mounts: Arc::default(),
@@ -374,6 +377,12 @@ impl Limits {
             let loud = self.table().loud(Subject::V4(0), self.since(now));
             Limited::new(What::Listeners, LATER, loud)
         })
+    }
+
+    /// A place among all requests that wait (R-SEC-2).
+    pub(crate) fn held(&self) -> Option<Seat> {
+        let all = self.table().bounds.held;
+        self.held.take(all)
     }
 
     /// Listeners that count, on all mounts.

@@ -35,9 +35,6 @@ const FRESHLY_LOST: Duration = Duration::from_secs(5);
 /// How long a new mount may take to get its first bytes.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 
-/// Requests ahead of the edge that wait at once.
-pub(crate) const MAX_HELD: usize = 20_000;
-
 /// What a listener is sent.
 struct Body {
     start: Start,

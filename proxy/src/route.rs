@@ -129,9 +129,9 @@ impl Server {
         let asks = admission::asks(mode);
         let known = !asks && wanted.epochs().any(|epoch| station.knows_somehow(epoch));
         let supply = match station.admits(known).await {
-            Supply::Lost(_) if !asks && fails_over => match self.held.try_acquire() {
-                Ok(_place) => station.comes_back().await,
-                Err(_) => station.supply(),
+            Supply::Lost(_) if !asks && fails_over => match self.limits.held() {
+                Some(_place) => station.comes_back().await,
+                None => station.supply(),
             },
             supply => supply,
         };
@@ -155,7 +155,7 @@ impl Server {
         mut error: UpstreamError,
         deadline: Instant,
     ) -> Found {
-        let Ok(_place) = self.held.try_acquire() else {
+        let Some(_place) = self.limits.held() else {
             self.figures.limited(Limit::Held);
             return Err(error);
         };

@@ -54,8 +54,6 @@ pub(crate) struct Server {
     pub(crate) bans: Arc<Bans>,
     /// What is over.
     pub(crate) access_log: Arc<AccessLog>,
-    /// Places for requests that wait for the edge.
-    pub(crate) held: Semaphore,
     /// Places for listeners that hear what only the upstream holds.
     pub(crate) passages: Semaphore,
     /// Whether another process takes over.
@@ -142,7 +140,6 @@ impl Server {
             limits,
             bans: Arc::new(bans),
             access_log,
-            held: Semaphore::new(listener::MAX_HELD),
             passages: Semaphore::new(listener::older::MAX_PASSAGES),
             accepting: stop.child_token(),
             gate: Gate::default(),

@@ -192,6 +192,7 @@ fn a_client_that_comes_back_is_not_kept_out_by_its_own_ghost() {
             resumes_per_second: 0,
             window_bytes_per_minute: 0,
             mounts: 0,
+            held: 2,
         },
         10,
         now,

@@ -15,6 +15,8 @@ use super::{
 const DAY: u64 = 86_400;
 /// A round of them is to end before listeners lose their patience.
 const MAX_UPSTREAMS: usize = 8;
+/// Requests that may be let wait at once.
+const MAX_HELD: u64 = 1_000_000;
 /// The largest burst, in bytes.
 const MAX_BURST: u64 = 16 << 20;
 
@@ -213,20 +215,21 @@ impl Build {
             allow_ip: options.allow_ip.clone(),
             drain: self.seconds("drain", options.drain, 5, 0),
             upgrade_drain: self.seconds("upgrade-drain", options.upgrade_drain, 600, 0),
-            limits: limits(&options.limits),
+            limits: self.limits(&options.limits),
             options,
             warnings: Vec::new(),
         }
     }
-}
 
-fn limits(table: &LimitsTable) -> Limits {
-    Limits {
-        listeners: table.listeners.unwrap_or(0),
-        connections_per_address: table.connections_per_address.unwrap_or(1000),
-        joins_per_second: table.joins_per_second.unwrap_or(50),
-        resumes_per_second: table.resumes_per_second.unwrap_or(100),
-        window_bytes_per_minute: table.window_bytes_per_minute.unwrap_or(1_000_000_000),
-        mounts: table.mounts.unwrap_or(4096),
+    fn limits(&mut self, table: &LimitsTable) -> Limits {
+        Limits {
+            listeners: table.listeners.unwrap_or(0),
+            connections_per_address: table.connections_per_address.unwrap_or(1000),
+            joins_per_second: table.joins_per_second.unwrap_or(50),
+            resumes_per_second: table.resumes_per_second.unwrap_or(100),
+            window_bytes_per_minute: table.window_bytes_per_minute.unwrap_or(1_000_000_000),
+            mounts: table.mounts.unwrap_or(4096),
+            held: self.within("limits.held", table.held, 20_000, 1, MAX_HELD),
+        }
     }
 }

@@ -233,7 +233,7 @@ impl From<StockPlayers> for Level {
     }
 }
 
-/// `[limits]`; zero is no limit.
+/// `[limits]`; zero is no limit, but for `held`.
 #[derive(Debug, Default, Clone, clap::Args, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct LimitsTable {
@@ -255,6 +255,9 @@ pub struct LimitsTable {
     /// Mounts that are served at once; others are tunnelled [default: 4096]
     #[arg(long, value_name = "COUNT")]
     pub mounts: Option<u64>,
+    /// Requests that wait at once for the next byte, or for an upstream; always limited [default: 20000]
+    #[arg(long, value_name = "COUNT")]
+    pub held: Option<u64>,
 }
 
 /// An address, or a network.

@@ -135,6 +135,10 @@ fn an_error_in_the_file_has_its_line() {
             "FILE:3: limits.state is not an option here: it belongs above the first [table]",
         ),
         (
+            "[limits]\nheld = 0\n",
+            "FILE:3: limits.held is 0: it takes 1 to 1000000 (COUNT: Requests that wait",
+        ),
+        (
             "[limits]\nmount = 4\n",
             "limits.mount is not an option here: did you mean mounts?",
         ),

@@ -14,6 +14,7 @@ fn bounds() -> config::Limits {
         resumes_per_second: 5,
         window_bytes_per_minute: 6000,
         mounts: 0,
+        held: 2,
     }
 }
 
@@ -113,6 +114,7 @@ fn zero_is_no_limit() {
         resumes_per_second: 0,
         window_bytes_per_minute: 0,
         mounts: 0,
+        held: 2,
     };
     let limits = Limits::new(none, u64::MAX, now);
     let mut held = Vec::new();
@@ -166,6 +168,21 @@ fn listeners_are_bounded_and_counted_exactly() {
     assert!(limits.listener(now).is_ok());
     drop(held);
     assert_eq!(limits.listeners.taken(), 0);
+}
+
+#[test]
+fn requests_that_wait_are_bounded_and_other_bounds_count_at_once() {
+    let limits = Limits::new(bounds(), 1000, Instant::now());
+    let waiting = [limits.held(), limits.held()];
+    assert!(waiting.iter().all(Option::is_some) && limits.held().is_none());
+    limits.set(config::Limits {
+        held: 3,
+        ..bounds()
+    });
+    let third = limits.held();
+    assert!(third.is_some() && limits.held().is_none());
+    drop((waiting, third));
+    assert_eq!(limits.held.taken(), 0);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::station::Station;
 /// Whoever waits looks again after so long, or sooner if the mount's tick is quicker.
 const TURN: Duration = Duration::from_millis(125);
 
-/// A position that is nearly there is waited for (R-AHEAD-1), by no more than [`super::MAX_HELD`] requests at a time (R-SEC-2).
+/// A position that is nearly there is waited for (R-AHEAD-1), by no more requests at a time than `limits.held` (R-SEC-2).
 pub(super) async fn of_listener(server: &Server, station: &Station, wanted: &Wanted) -> Decided {
     let asked = clock::now_ms();
     let decide = || {
@@ -71,7 +71,7 @@ async fn held<T, S>(
     if !matches!(first.0, Err(Refusal::Soon { .. } | Refusal::Empty)) {
         return first;
     }
-    let Ok(_place) = server.held.try_acquire() else {
+    let Some(_place) = server.limits.held() else {
         server.figures.limited(Limit::Held);
         return match first {
             // Whoever can be given something is not refused.
