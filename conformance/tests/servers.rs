@@ -17,7 +17,7 @@ use icecast_ext_conformance::report::Report;
 use icecast_ext_conformance::runner::{self, Options};
 use icecast_ext_conformance::source::Source;
 use icecast_ext_conformance::target::{Target, Url};
-use real::{Example, Icecast, LISTENER, PROTECTED, Proxy};
+use real::{Example, HELD, Icecast, LISTENER, PROTECTED, Proxy};
 use tokio::sync::Mutex;
 
 /// One house at a time: deadlines are not for a crowd.
@@ -130,9 +130,13 @@ async fn stock_icecast() {
 async fn the_module_in_icecast() {
     let _alone = ALONE.lock().await;
     let icecast = Icecast::start(true).await;
-    let target = with_protected(target(&icecast.url("/live.mp3")), &icecast.url(PROTECTED));
+    let target = Target {
+        held: Some(HELD),
+        ..with_protected(target(&icecast.url("/live.mp3")), &icecast.url(PROTECTED))
+    };
     let mut report = judge(target).await;
     assert_eq!(outcome(&report, "resume/admitted-anew"), Outcome::Pass);
+    assert_eq!(outcome(&report, "resume/bounded-holds"), Outcome::Pass);
     let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/module.toml");
     assert_eq!(
         Known::read(&known).unwrap().apply(&mut report, |_| true),
@@ -148,6 +152,7 @@ async fn judge_proxies(first: &[&str], protected: bool) -> Report {
     let below = Proxy::before(&format!("http://{upstream}")).await;
     let below = (below.url("/live.mp3"), upstream, below);
     let target = Target {
+        held: Some(HELD),
         second: Some(Url::parse(&second.url("/live.mp3")).unwrap()),
         below: Some(Url::parse(&below.0).unwrap()),
         upstream: Some(below.1),
@@ -166,6 +171,7 @@ async fn the_proxy_in_front_of_icecast() {
     let icecast = Icecast::start(false).await;
     let report = judge_proxies(&["--upstream", &icecast.url("")], true).await;
     assert_eq!(outcome(&report, "resume/admitted-anew"), Outcome::Pass);
+    assert_eq!(outcome(&report, "resume/bounded-holds"), Outcome::Pass);
     is_in_the_table("the proxy in front of Icecast 2.4.4", &report);
 }
 
@@ -173,6 +179,7 @@ async fn the_proxy_in_front_of_icecast() {
 async fn the_proxy_as_origin() {
     let _alone = ALONE.lock().await;
     let report = judge_proxies(&["--source-password", "hackme"], false).await;
+    assert_eq!(outcome(&report, "resume/bounded-holds"), Outcome::Pass);
     is_in_the_table("the proxy as origin", &report);
 }
 
@@ -181,7 +188,12 @@ async fn the_example_server_in_c() {
     let _alone = ALONE.lock().await;
     let work = tempfile::tempdir().unwrap();
     let server = Example::start(&embed::compile("server", work.path())).await;
-    let report = judge(target(&server.url("/live.mp3"))).await;
+    let target = Target {
+        held: Some(Example::HELD),
+        ..target(&server.url("/live.mp3"))
+    };
+    let report = judge(target).await;
+    assert_eq!(outcome(&report, "resume/bounded-holds"), Outcome::Pass);
     is_in_the_table("the example server in C", &report);
 }
 

@@ -671,6 +671,14 @@ struct icecast_ext_mount_options {
    One of `ICECAST_EXT_LEVEL_…`. Ranges
    */
   uint32_t level;
+  /*
+   Listeners that wait at once for the next byte, for 10 s at most; others are answered 503. 1000
+   */
+  uint32_t held;
+  /*
+   0
+   */
+  uint32_t reserved;
 };
 
 /*

@@ -214,9 +214,10 @@ fn values(library: &Library) -> Verdict {
         is(&format!("icecast_ext_client_new with {what}"), got, invalid)?;
     }
     type MountChange = fn(&mut MountOptions);
-    let changes: [(&str, MountChange); 3] = [
+    let changes: [(&str, MountChange); 4] = [
         ("metaint = 1", |options| options.metaint = 1),
         ("level = 3", |options| options.level = 3),
+        ("held = 0", |options| options.held = 0),
         ("tick = 1", |options| options.tick = 1),
     ];
     for (what, change) in changes {

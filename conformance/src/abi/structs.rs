@@ -95,6 +95,8 @@ structs! {
         burst: u64 = 0,
         metaint: u32 = 0,
         level: u32 = 0,
+        held: u32 = 0,
+        reserved: u32 = 0,
     }
     /// `icecast_ext_mount_state`
     MountState {

@@ -12,6 +12,9 @@ use crate::common::free;
 /// Windows of some seconds: much is about bytes that have left them.
 const WINDOW: &str = "6";
 
+/// Requests that the proxies and the module let wait at once.
+pub(crate) const HELD: usize = 40;
+
 /// A mount of Icecast's that asks its listeners for a password …
 pub(crate) const PROTECTED: &str = "/protected.mp3";
 /// … which is this one's …
@@ -127,8 +130,9 @@ impl Icecast {
             false => texts(["--", "/usr/bin/env"]),
         };
         if module {
-            let settings =
-                format!("log = \"{path}/module.log\"\nwindow = {WINDOW}\ndelivery-tick = 100\n");
+            let settings = format!(
+                "log = \"{path}/module.log\"\nwindow = {WINDOW}\ndelivery-tick = 100\nheld = {HELD}\n"
+            );
             std::fs::write(dir.path().join("module.toml"), settings).unwrap();
             let object = binary().with_file_name("libicecast_ext_preload.so");
             assert!(object.exists(), "{} is not there", object.display());
@@ -164,7 +168,9 @@ impl Proxy {
     async fn start(addr: SocketAddr, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("proxy.toml");
-        let settings = format!("[mount.\"{PROTECTED}\"]\npull-credentials = \"{LISTENER}\"\n");
+        let settings = format!(
+            "[mount.\"{PROTECTED}\"]\npull-credentials = \"{LISTENER}\"\n[limits]\nheld = {HELD}\n"
+        );
         std::fs::write(&config, settings).unwrap();
         let mut args = texts(["--"]);
         args.push(binary().display().to_string());
@@ -214,6 +220,9 @@ pub(crate) struct Example {
 }
 
 impl Example {
+    /// Requests that it lets wait at once: `HELD` in its text.
+    pub(crate) const HELD: usize = 500;
+
     /// With a window of 8 s.
     pub(crate) async fn start(program: &std::path::Path) -> Self {
         let addr = free();

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 1000, MOUNTS = 64, HEAD = 8192, TICK = 250, PATIENCE = 15000 };
+enum { CONNECTIONS = 1000, HELD = 500, MOUNTS = 64, HEAD = 8192, TICK = 250, PATIENCE = 15000 };
 
 struct station {
     char path[512];
@@ -125,6 +125,7 @@ static struct station *find(const char *path, int make)
     check(icecast_ext_mount_options_init(&options));
     options.path = path;
     options.tick = TICK;
+    options.held = HELD;
     options.window = window ? window : options.window;
     if (icecast_ext_mount_new(&options, &stations[i].mount) < 0)
         return NULL;

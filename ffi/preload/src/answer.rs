@@ -42,6 +42,8 @@ pub(crate) struct Pending {
     /// When the request came, by the engine's clock.
     asked_at: u64,
     until: Instant,
+    /// Once it waits.
+    place: Option<Arc<()>>,
 }
 
 impl Pending {
@@ -126,6 +128,7 @@ pub(crate) fn begin(client: &mut Client, module: &Module, gathering: Gathering, 
         station,
         asked_at: clock::now_ms(),
         until: Instant::now() + HOLD,
+        place: None,
     };
     if pending.asked.wanted.is_none() {
         return serve::as_it_is(client, module, &pending, icecasts);
@@ -134,13 +137,20 @@ pub(crate) fn begin(client: &mut Client, module: &Module, gathering: Gathering, 
 }
 
 /// Decides, or waits for what is nearly there.
-pub(crate) fn settle(client: &mut Client, module: &Module, pending: Pending) {
+pub(crate) fn settle(client: &mut Client, module: &Module, mut pending: Pending) {
     pending.station.publish(pending.start.at);
     if let Some(From::At(at)) = pending.asked.position() {
         pending.station.publish(at);
     }
     let late = Instant::now() >= pending.until;
-    match decide(module, &pending, late) {
+    let mut decided = decide(module, &pending, late);
+    if matches!(decided, Decided::Wait) && pending.place.is_none() {
+        pending.place = module.place();
+        if pending.place.is_none() {
+            decided = crowded(module, &pending);
+        }
+    }
+    match decided {
         Decided::Body(body) => serve::stream(client, module, &pending, *body),
         Decided::Wait => {
             if let Stage::Shadow(shadow) = &mut client.stage {
@@ -157,6 +167,21 @@ pub(crate) fn settle(client: &mut Client, module: &Module, pending: Pending) {
             client.stage = Stage::Over;
         }
     }
+}
+
+/// It should wait, and there is no room for it. A player gets what there is.
+fn crowded(module: &Module, pending: &Pending) -> Decided {
+    let asked = &pending.asked;
+    if asked
+        .wanted
+        .as_ref()
+        .is_some_and(|wanted| wanted.stock.is_some())
+    {
+        return decide(module, pending, true);
+    }
+    let refusal = Refusal::Crowded;
+    tracing::warn!(path = asked.path, %refusal, "refused: `held` says how many may");
+    Decided::Answer(Answer::of_refusal(refusal, None))
 }
 
 fn decide(module: &Module, pending: &Pending, late: bool) -> Decided {

@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) memory: Option<u64>,
     /// The journal's directory, as the server sees it after chroot and changeowner.
     pub(crate) state: Option<PathBuf>,
+    /// Requests that wait at once for the next byte (R-SEC-2).
+    held: Option<u64>,
     /// Other relays of the same streams, told to listeners in `Link`.
     pub(crate) relays: Vec<String>,
     window: Option<u64>,
@@ -78,7 +80,16 @@ impl Config {
         }
     }
 
+    /// How many requests may wait at once.
+    pub(crate) fn held(&self) -> usize {
+        let held = self.held.unwrap_or(20_000);
+        usize::try_from(held).unwrap_or(usize::MAX)
+    }
+
     fn check(&self) -> Result<(), String> {
+        if let Some(held) = self.held.filter(|held| !(1..=1_000_000).contains(held)) {
+            return Err(format!("held is {held}: write 1 to 1000000"));
+        }
         let every = self.every();
         let all = std::iter::once(("all mounts", &every));
         let each = self.mounts.iter().map(|(path, one)| (path.as_str(), one));
@@ -168,5 +179,6 @@ mod tests {
         assert!(wrong("window = 0").contains("1 to 86400"));
         assert!(wrong("[mounts.x]\nwindow = 3").contains("slash"));
         assert!(wrong("delivery-tick = 5").contains("10 to 5000"));
+        assert!(wrong("held = 0").contains("1 to 1000000"));
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Module {
     sessions: Mutex<HashMap<Session, (RawFd, u32)>>,
     /// Who waits for what is nearly there, or for the first byte of a stream.
     waiting: Mutex<Vec<(RawFd, u32)>>,
+    /// Each that waits has one of these.
+    places: Arc<()>,
     wake: Condvar,
 }
 
@@ -81,6 +83,7 @@ impl Module {
             generations: AtomicU32::new(1),
             sessions: Mutex::default(),
             waiting: Mutex::default(),
+            places: Arc::default(),
             wake: Condvar::new(),
         };
         // Whatever can fail comes before there is a module.
@@ -146,6 +149,14 @@ impl Module {
 
     pub(crate) fn admitted(&self, session: Session, fd: RawFd, generation: u32) {
         lock(&self.sessions).insert(session, (fd, generation));
+    }
+
+    /// A place among those that wait, if there is one (R-SEC-2).
+    pub(crate) fn place(&self) -> Option<Arc<()>> {
+        // One at a time: nobody counts the same place as another.
+        let _alone = lock(&self.waiting);
+        let taken = Arc::strong_count(&self.places) - 1;
+        (taken < self.config.held()).then(|| Arc::clone(&self.places))
     }
 
     /// A listener waits for what is nearly there.

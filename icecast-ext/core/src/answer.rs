@@ -177,6 +177,7 @@ impl Answer {
     pub fn of_refusal(refusal: Refusal, window: Option<StreamWindow>) -> Self {
         match refusal {
             Refusal::Empty => Self::unavailable("nothing can be given on this mount yet"),
+            Refusal::Crowded => Self::unavailable("as many requests wait here as may"),
             refusal => Self::precondition(refusal, window),
         }
     }

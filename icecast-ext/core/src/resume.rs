@@ -68,6 +68,9 @@ pub enum Refusal {
     /// Nothing is held yet that an answer could start with: to be held, then 503.
     #[error("nothing is held yet")]
     Empty,
+    /// It would have to wait, and as many requests wait as may: 503 (R-SEC-2).
+    #[error("as many requests wait as may")]
+    Crowded,
 }
 
 impl Start {

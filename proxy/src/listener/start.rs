@@ -49,7 +49,8 @@ pub(super) async fn of_player(
         station.mount.with(|timeline| ask.decide(timeline, &terms))
     };
     let decided = match held(server, station, || (decide(false), ())).await.0 {
-        Err(Refusal::Soon { .. }) => {
+        // Nor is one refused for whom there is no room to wait, if there is anything to give.
+        Err(Refusal::Soon { .. } | Refusal::Crowded) => {
             station.pace.turn(address).await;
             decide(true)
         }
@@ -73,11 +74,7 @@ async fn held<T, S>(
     }
     let Some(_place) = server.limits.held() else {
         server.figures.limited(Limit::Held);
-        return match first {
-            // Whoever can be given something is not refused.
-            (Err(soon @ Refusal::Soon { .. }), said) => (Err(soon), said),
-            (_, said) => (Err(Refusal::Empty), said),
-        };
+        return (Err(Refusal::Crowded), first.1);
     };
     let deadline = Instant::now() + HOLD;
     // A slow tick is no reason to wait: the first bytes of a run are published at once.

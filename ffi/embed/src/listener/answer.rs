@@ -1,5 +1,6 @@
 //! What a request is answered.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(super) struct Held {
     version: Version,
     asked: u64,
     until: u64,
+    /// Once it waits.
+    place: Option<Arc<()>>,
 }
 
 /// What is sent of the stream.
@@ -105,22 +108,27 @@ pub(super) fn of(mount: Option<Shared>, head: &[u8], now: Now) -> Result<Answeri
     let until = now
         .0
         .saturating_add(u64::try_from(HOLD.as_millis()).unwrap_or(u64::MAX));
-    let held = Held {
+    let mut held = Held {
         mount,
         wanted,
         method_is_head: head_only,
         version: request.version,
         asked: now.0,
         until,
+        place: None,
     };
-    Ok(match held.decide(now)? {
-        Some(answering) => answering,
-        None => Answering {
-            status: 0,
-            rest: Bytes::new(),
-            stage: Stage::Held(Box::new(held)),
-            audio: 0,
-        },
+    if let Some(answering) = held.decide(now)? {
+        return Ok(answering);
+    }
+    held.place = held.mount.lock()?.place();
+    if held.place.is_none() {
+        return held.crowded(now);
+    }
+    Ok(Answering {
+        status: 0,
+        rest: Bytes::new(),
+        stage: Stage::Held(Box::new(held)),
+        audio: 0,
     })
 }
 
@@ -129,6 +137,18 @@ fn nothing_there() -> Answer {
 }
 
 impl Held {
+    /// There is no room for it to wait (R-SEC-2). A player gets what there is.
+    fn crowded(mut self, now: Now) -> Result<Answering, Failure> {
+        if self.wanted.stock.is_some() {
+            self.until = now.0;
+            if let Some(answering) = self.decide(now)? {
+                return Ok(answering);
+            }
+        }
+        let answer = Answer::of_refusal(Refusal::Crowded, None);
+        Ok(short(&answer, self.version, self.method_is_head, now))
+    }
+
     /// `None`: not yet.
     pub(super) fn decide(&self, now: Now) -> Result<Option<Answering>, Failure> {
         let late = now.0 >= self.until;

@@ -42,6 +42,10 @@ pub struct MountOptions {
     pub metaint: u32,
     /// One of `ICECAST_EXT_LEVEL_…`. Ranges
     pub level: u32,
+    /// Listeners that wait at once for the next byte, for 10 s at most; others are answered 503. 1000
+    pub held: u32,
+    /// 0
+    pub reserved: u32,
 }
 
 // SAFETY: `repr(C)`, begins with its size, and holds pointers and numbers alone.
@@ -60,6 +64,7 @@ pub(crate) struct Checked {
     pub(crate) burst: u64,
     pub(crate) metaint: NonZeroU32,
     pub(crate) level: Level,
+    pub(crate) held: usize,
 }
 
 /// Sets all options but `size` to their defaults.
@@ -90,6 +95,8 @@ impl MountOptions {
             burst: 65_536,
             metaint: 16_000,
             level: ICECAST_EXT_LEVEL_RANGES,
+            held: 1_000,
+            reserved: 0,
         }
     }
 
@@ -125,6 +132,11 @@ impl MountOptions {
                 self.tick
             )));
         }
+        if self.held == 0 {
+            return Err(Failure::invalid(
+                "options: held is 0, and whoever asks for the next byte has to wait for it",
+            ));
+        }
         let metaint = NonZeroU32::new(self.metaint)
             .filter(|metaint| (256..=16_000_000).contains(&metaint.get()));
         Ok(Checked {
@@ -135,6 +147,7 @@ impl MountOptions {
             tick: Duration::from_millis(self.tick.into()),
             max_bytes: self.max_bytes,
             burst: self.burst,
+            held: usize::try_from(self.held).unwrap_or(usize::MAX),
             metaint: metaint.ok_or_else(|| {
                 Failure::invalid(format_args!(
                     "options: metaint is {}; it can be 256 to 16000000",

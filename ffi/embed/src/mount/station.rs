@@ -35,6 +35,8 @@ pub(crate) struct Station {
     pub(super) supply: Supply,
     /// Aware clients' connections, and whether they are over.
     sessions: HashMap<Session, Arc<AtomicBool>>,
+    /// Each listener that waits has one of these.
+    places: Arc<()>,
 }
 
 /// What feeds it.
@@ -76,8 +78,15 @@ impl Station {
             writing: None,
             supply: Supply::None(None),
             sessions: HashMap::new(),
+            places: Arc::default(),
             options,
         }
+    }
+
+    /// A place among the listeners that wait, if there is one (R-SEC-2).
+    pub(crate) fn place(&self) -> Option<Arc<()>> {
+        let taken = Arc::strong_count(&self.places) - 1;
+        (taken < self.options.held).then(|| Arc::clone(&self.places))
     }
 
     /// Something feeds it.

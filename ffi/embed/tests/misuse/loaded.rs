@@ -156,5 +156,5 @@ impl Loaded {
 
 /// `sizeof` on machines of 64 bits.
 pub(crate) const OPTIONS: usize = 96;
-pub(crate) const MOUNT: usize = 72;
+pub(crate) const MOUNT: usize = 80;
 pub(crate) const GET: &str = "GET / HTTP/1.0\r\n\r\n";
