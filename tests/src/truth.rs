@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::encoder::Format;
+use icecast_ext_core::codec;
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 in hexadecimal.
@@ -20,6 +21,18 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[must_use]
 pub fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
     memchr::memmem::find(whole, part)
+}
+
+/// How many bytes of audio that begins with the first byte of a run are the codec's headers. There they stand in front of the burst
+/// that the minter got from Icecast; others get another burst after the same headers.
+#[must_use]
+pub fn headers(format: Format, audio: &[u8]) -> usize {
+    let codec = match format {
+        Format::Mp3 | Format::Aac => return 0,
+        Format::WebM => codec::Format::Webm,
+        Format::Vorbis | Format::Opus | Format::Flac => codec::Format::Ogg,
+    };
+    codec::leading_headers(codec, audio).unwrap_or(0)
 }
 
 /// Index of the first byte that differs, or the shorter length.

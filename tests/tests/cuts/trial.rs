@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use icecast_ext_core::address::Offset;
-use icecast_ext_core::codec::{self, Canonical, leading_headers};
+use icecast_ext_core::codec::Canonical;
 use icecast_ext_tests::chance::Chance;
 use icecast_ext_tests::cutter::Cutter;
 use icecast_ext_tests::encoder::Format;
 use icecast_ext_tests::heard::{Heard, Hearing};
 use icecast_ext_tests::tap::Tap;
-use icecast_ext_tests::truth::{decode_errors, find, judge, sha256, whole_units};
+use icecast_ext_tests::truth::{decode_errors, find, headers, judge, sha256, whole_units};
 use icecast_ext_tests::wait::{wait_for, wait_until};
 
 use crate::plan::{CUTS, plans};
@@ -148,16 +148,8 @@ impl Trial {
             // The module sends Icecast's own pages; a proxy makes them anew, and tests/vorbis.rs hears that they sound the same.
             Canonical::default().feed(truth, &mut canonical);
         }
-        // A run begins with the codec's headers, and then with the burst that Icecast sent the proxy. Who hears it from its
-        // first byte on hears the headers as audio; in what Icecast sends to others, they stand before another burst.
-        let codec = match self.format {
-            Format::WebM => codec::Format::Webm,
-            _ => codec::Format::Ogg,
-        };
         let headers = match heard.first {
-            Some(at) if at.offset == Offset::ZERO && !self.format.is_raw() => {
-                leading_headers(codec, &heard.audio).unwrap_or(0)
-            }
+            Some(at) if at.offset == Offset::ZERO => headers(self.format, &heard.audio),
             _ => 0,
         };
         let audio = &heard.audio[headers..];

@@ -10,6 +10,7 @@ use icecast_ext_client::{Event, Listener, Loss};
 use icecast_ext_core::address::Position;
 use icecast_ext_tests::chance::Chance;
 use icecast_ext_tests::cutter::{At, Cutter, How, Next, Plan};
+use icecast_ext_tests::encoder::Format;
 use icecast_ext_tests::truth::{self, Verdict, find};
 use icecast_ext_tests::wait::wait_for;
 use tokio::task::JoinHandle;
@@ -247,16 +248,20 @@ impl Mover {
 }
 
 /// Compares each piece with the truth, byte by byte; and the sizes of losses that were told with those that they have.
-/// `headers`: of the truth's first bytes, those that every connection to the source begins with.
-pub(crate) fn judge(truth: &[u8], headers: usize, heard: &Heard) -> Verdict {
+pub(crate) fn judge(truth: &[u8], format: Format, heard: &Heard) -> Verdict {
     let mut verdict = Verdict::default();
     let mut end = None;
     let mut before = 0;
     for Piece { after, bytes } in &heard.pieces {
-        let audio = match bytes.strip_prefix(&truth[..headers]) {
-            Some(audio) if after.begins_epoch() => audio,
-            _ => bytes,
+        let headers = match after.begins_epoch() {
+            true => truth::headers(format, bytes),
+            false => 0,
         };
+        let (own, audio) = bytes.split_at(headers);
+        if !truth.starts_with(own) {
+            eprintln!("other headers than the source's: {own:?}");
+            verdict.wrong += 1;
+        }
         match find(truth, audio) {
             // It ended where a break was told.
             _ if audio.is_empty() => {}

@@ -78,9 +78,10 @@ impl Table {
             moves >= wanted && offset >= moves / 10 && anchor >= moves / 10,
             "{moves} moves, {offset} by offset, {anchor} by anchor"
         );
-        // Bytes are to be moved, not to be given up with an excuse.
+        // Bytes are to be moved, not to be given up with an excuse. Who lost something has little to prove by for half a minute, and
+        // may lose more.
         assert!(
-            self.moved(By::Loss) <= moves / 5,
+            self.moved(By::Loss) <= moves / 3,
             "{} losses",
             self.moved(By::Loss)
         );
