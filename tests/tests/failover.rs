@@ -1,5 +1,7 @@
 //! Relays with several upstreams: one dies, another gives the stream on, and nobody who listens hears of it.
 
+#![expect(clippy::unwrap_used, reason = "a test says where it fails")]
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
