@@ -11,6 +11,7 @@
 mod gate;
 mod health;
 mod metrics;
+mod names;
 mod process;
 mod sse;
 mod status;

@@ -4,10 +4,11 @@ use std::fmt::Error;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::names::{BYTES, Names, SECONDS};
 use super::process::Since;
 use crate::figures::{CLIENTS, LIMITS, MountFigures, Pulled, REASONS, Starts};
 use crate::server::Server;
@@ -15,9 +16,6 @@ use crate::station::{Station, Supply};
 
 /// What a scraper is told.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-pub(super) const BYTES: Option<&Unit> = Some(&Unit::Bytes);
-pub(super) const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 
 /// Everything at this moment.
 pub(crate) fn encode(server: &Arc<Server>) -> Result<String, Error> {
@@ -42,61 +40,6 @@ type Named<T, V> = (
     Option<&'static Unit>,
     fn(&T) -> V,
 );
-
-/// A metric of many labels.
-pub(super) struct Family<'a>(MetricEncoder<'a>);
-
-pub(super) type Labels<'a> = [(&'a str, &'a str)];
-
-impl Family<'_> {
-    fn count(&mut self, labels: &Labels<'_>, value: u64) -> Result<(), Error> {
-        if labels.is_empty() {
-            return self.0.encode_counter::<NoLabelSet, _, u64>(&value, None);
-        }
-        let mut one = self.0.encode_family(&labels)?;
-        one.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    }
-
-    pub(super) fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> Result<(), Error> {
-        if labels.is_empty() {
-            return self.0.encode_gauge(&value);
-        }
-        self.0.encode_family(&labels)?.encode_gauge(&value)
-    }
-}
-
-/// Names metrics in order.
-pub(super) struct Names<'a>(pub(super) DescriptorEncoder<'a>);
-
-impl Names<'_> {
-    fn counter<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-        unit: Option<&'static Unit>,
-    ) -> Result<Family<'s>, Error> {
-        Ok(Family(self.0.encode_descriptor(
-            name,
-            help,
-            unit,
-            MetricType::Counter,
-        )?))
-    }
-
-    pub(super) fn gauge<'s>(
-        &'s mut self,
-        name: &'s str,
-        help: &str,
-        unit: Option<&'static Unit>,
-    ) -> Result<Family<'s>, Error> {
-        Ok(Family(self.0.encode_descriptor(
-            name,
-            help,
-            unit,
-            MetricType::Gauge,
-        )?))
-    }
-}
 
 impl Collector for Now {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {

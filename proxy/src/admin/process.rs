@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use rustix::process::{Resource, getrlimit};
 
-use super::metrics::{BYTES, Names, SECONDS};
+use super::names::{BYTES, Names, SECONDS};
 use icecast_ext_delivery::clock;
 
 /// This process now. What cannot be read is zero.

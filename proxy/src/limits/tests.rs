@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
+use super::table::MAX_IDLE;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@
 mod anchors;
 mod caller;
 mod http;
+mod losses;
 mod model;
 mod moves;
 mod play;
