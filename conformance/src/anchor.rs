@@ -8,4 +8,4 @@ mod evidence;
 #[cfg(test)]
 pub(crate) use chunks::tests::contents;
 pub use chunks::{Chunk, Chunker, Cut, LEVELS, Name, Sum, WARM, sum};
-pub use evidence::{Evidence, LONGEST, Proof, Witness};
+pub use evidence::{Evidence, LONGEST, MOST, Proof, Witness};

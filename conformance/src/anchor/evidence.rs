@@ -9,7 +9,7 @@ use crate::structured::{Bare, Parameters, count, get, item, known, list};
 /// A `Resume-Anchor` is at most this long, in octets (R-ANCHOR-4).
 pub const LONGEST: usize = 1536;
 /// Chunks in one.
-const MOST: usize = 32;
+pub const MOST: usize = 44;
 /// Bytes after the newest cut.
 const LONGEST_TAIL: u64 = 65_536;
 /// Evidence reaches back so far at least, in milliseconds, if it can.

@@ -43,8 +43,8 @@ pub use start::Shown;
 /// exceed the real skew and what servers hold back; the more it is, the more must a client have heard.
 pub const SKEW: Duration = Duration::from_secs(10);
 
-/// Chunks that evidence names at most.
-pub const MAX_CHUNKS: usize = 32;
+/// Chunks that evidence names at most: as many as fit into a `Resume-Anchor`, whatever their lengths.
+pub const MAX_CHUNKS: usize = 44;
 /// Bytes since the newest cut at most. In silence there is no cut, and so no evidence.
 pub const MAX_TAIL: u32 = 65_536;
 /// Chunks that ended longer ago are not in the evidence: two minutes prove all that can be proven.

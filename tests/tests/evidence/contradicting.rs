@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use icecast_ext_core::anchor::{Chunk, ChunkId, Evidence, Sum};
+use icecast_ext_core::anchor::{Chunk, ChunkId, Evidence, MAX_CHUNKS, Sum};
 use icecast_ext_tests::icecast;
 use icecast_ext_tests::stage::{RATE, Stage};
 use icecast_ext_tests::tap::Tap;
@@ -90,7 +90,7 @@ async fn what_contradicts_itself_is_a_miss_that_says_why() {
         (
             "differs",
             "one name for all",
-            with(&real, |it| it.chunks = vec![it.chunks[0]; 32]),
+            with(&real, |it| it.chunks = vec![it.chunks[0]; MAX_CHUNKS]),
         ),
         (
             "differs",
@@ -105,7 +105,7 @@ async fn what_contradicts_itself_is_a_miss_that_says_why() {
         (
             "unknown",
             "nothing but invented ones",
-            with(&real, |it| it.chunks = vec![invented; 32]),
+            with(&real, |it| it.chunks = vec![invented; MAX_CHUNKS]),
         ),
         (
             "short",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use icecast_ext_core::anchor::{Chunk, ChunkId, Evidence, MAX_TAIL, Sum};
+use icecast_ext_core::anchor::{Chunk, ChunkId, Evidence, MAX_CHUNKS, MAX_TAIL, Sum};
 use icecast_ext_tests::chance::Frames;
 use icecast_ext_tests::icecast;
 use icecast_ext_tests::proxy::Proxy;
@@ -99,7 +99,7 @@ async fn held(proxy: &Proxy, evidence: &Evidence, count: usize) -> (Duration, Du
         let id = ChunkId([n as u8; 12]);
         let len = u32::try_from(AHEAD * RATE).unwrap();
         ahead.chunks.insert(0, Chunk { id, len });
-        ahead.chunks.truncate(32);
+        ahead.chunks.truncate(MAX_CHUNKS);
         crowd.spawn(async move {
             let (resume, ahead) = (format!("{UNKNOWN};miss=fail"), ahead.encode());
             let fields = [
@@ -144,7 +144,7 @@ async fn what_is_made_to_cost_costs_little_and_nobody_else_anything() {
     // Names that stand everywhere, in an order in which they stand nowhere.
     let mut mixed = looping.evidence().0;
     let all = mixed.chunks.clone();
-    mixed.chunks = (0..32).map(|n| all[n * 7 % all.len()]).collect();
+    mixed.chunks = (0..MAX_CHUNKS).map(|n| all[n * 7 % all.len()]).collect();
     let mixed = flood(&stage.proxy, Some(&mixed)).await;
     eprintln!("a request's processor time without evidence: {quiet:?}");
     for (what, costly) in [

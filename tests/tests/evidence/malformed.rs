@@ -1,5 +1,6 @@
 //! What is no evidence is 400, with a text that names the field.
 
+use icecast_ext_core::anchor::MAX_CHUNKS;
 use icecast_ext_tests::stage::Stage;
 
 use super::{UNKNOWN, answer, unlimited};
@@ -11,7 +12,7 @@ const CHUNK: &str = ":AAAAAAAAAAAAAAAA:;n=2000";
 async fn what_is_malformed_or_too_long_is_named() {
     let chunks = |n: usize| vec![CHUNK; n].join(", ");
     let tail = format!("100;age=1;{SUM}");
-    let valid = format!("{tail}, {}", chunks(32));
+    let valid = format!("{tail}, {}", chunks(MAX_CHUNKS));
     let mut cases = vec![
         String::new(),
         ",".to_owned(),
@@ -19,7 +20,7 @@ async fn what_is_malformed_or_too_long_is_named() {
         "\u{7f}".to_owned(),
         tail.clone(),
         CHUNK.to_owned(),
-        format!("{tail}, {}", chunks(33)),
+        format!("{tail}, {}", chunks(MAX_CHUNKS + 1)),
         format!("{valid},"),
         format!("{valid}, {valid}"),
         format!("({valid})"),

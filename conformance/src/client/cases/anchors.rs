@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::anchor::{Chunker, Cut, Evidence, LONGEST, WARM};
+use crate::anchor::{Chunker, Cut, Evidence, LONGEST, MOST, WARM};
 use crate::case::{Case, Stop, Verdict, expect};
 use crate::client::Scene;
 use crate::client::host::{Asked, Body, Reply};
@@ -247,7 +247,7 @@ async fn small_chunks(s: Scene) -> Verdict {
         .filter_map(|end| end.checked_sub(count as u64))
         .find(|from| {
             let cuts = Chunker::new(*from).push(&play.stream.bytes(*from, count));
-            *from >= START && cuts.last().is_some_and(mixed) && cuts.len() <= 32
+            *from >= START && cuts.last().is_some_and(mixed) && cuts.len() <= MOST
         });
     let from = from.ok_or_else(|| Stop::Error("the stream has no such place".to_owned()))?;
     play.next = play.stream.at(from);

@@ -6,7 +6,7 @@ use super::sf::{self, Source, Values};
 use super::{FieldError, RESUME_ANCHOR, STREAM_PROOF};
 use crate::anchor::{Chunk, ChunkId, Evidence, MAX_CHUNKS, MAX_TAIL, MIN_CHUNK, Sum, Unproven};
 
-/// Octets of `Resume-Anchor` at most. What [`Evidence::encode`] writes has less than 1400.
+/// Octets of `Resume-Anchor` at most. What [`Evidence::encode`] writes fits, whatever is in it.
 pub const MAX_RESUME_ANCHOR: usize = 1536;
 
 /// `Stream-Proof`: why an answer goes on at another address, or why not (R-ANCHOR-16, R-ANCHOR-17, R-ALIAS-4).
@@ -27,7 +27,7 @@ impl Evidence {
     /// Parses the field's lines, joined as RFC 9110 section 5.3 says.
     ///
     /// ```abnf
-    /// Resume-Anchor = sf-list          ; tail, then 1 to 32 chunks
+    /// Resume-Anchor = sf-list          ; tail, then 1 to 44 chunks
     /// tail  = sf-integer parameters    ; 0 to 65536; age and lag sf-integer / sf-decimal, sum sf-binary of 16 octets
     /// chunk = sf-binary parameters     ; 12 octets; n sf-integer, 1024 to 4294967295
     /// ```
@@ -66,7 +66,7 @@ impl Evidence {
         }
         match evidence.chunks.len() {
             1..=MAX_CHUNKS => Ok(evidence),
-            _ => Err(error("has not 1 to 32 chunks")),
+            _ => Err(error(&format!("has not 1 to {MAX_CHUNKS} chunks"))),
         }
     }
 
