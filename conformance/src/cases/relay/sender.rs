@@ -7,6 +7,7 @@ use crate::case::{Case, Stop, Verdict, expect};
 use crate::content::{Content, Format};
 use crate::field::{StreamOffset, StreamWindow};
 use crate::frame::{Frame, MAX_VALUE, MEDIA_TYPE};
+use crate::http::latin;
 use crate::reference::names;
 use crate::session::Session;
 use crate::stage::Fed;
@@ -237,7 +238,8 @@ async fn order(s: Session) -> Verdict {
     let mut frames = feed.frames(10_000).await?;
     let mut edges = Vec::new();
     for title in ["One", "Two", "Three"] {
-        edges.push(s.join_at(&fed.mount).await?.window()?.next);
+        let edge = s.join_at(&fed.mount).await?.window()?.next;
+        edges.push((title, edge));
         s.title(&fed.mount, title).await?;
         frames.extend(feed.frames(25_000).await?);
     }
@@ -252,8 +254,9 @@ async fn order(s: Session) -> Verdict {
                 begun = true;
             }
             Frame::Title(at, _) | Frame::Time(at, _) | Frame::Prelude(at, _) if begun => {
-                if matches!(frame, Frame::Title(..)) {
-                    if edges.get(seen).is_some_and(|edge| at < edge) {
+                if let Frame::Title(_, text) = frame {
+                    let set = edges.iter().find(|(title, _)| latin(text).contains(title));
+                    if set.is_some_and(|(_, edge)| at < edge) {
                         return Err(Stop::blocked(
                             "R-TITLE-2",
                             format!("a title at {at}, below the edge"),
