@@ -144,6 +144,11 @@ pub const BUGS: &[Bug] = &[
     bug("bare-line-feeds", "R-HEAD-2", "takes a bare LF for the end of a line"),
     bug("heads-as-they-came", "R-HEAD-3", "forwards heads as they came"),
     bug("dot-segments", "R-HEAD-5", "takes dot segments"),
+    bug(
+        "lenient-to-others",
+        "R-HEAD-6",
+        "takes a bare LF for the end of a line where nothing of the protocol is asked for",
+    ),
     bug("icy-offset", "R-COMPAT-7", "sends the position as icy-offset, too"),
     bug("relays-own-times", "R-RELAY-2", "gives its own arrival times on"),
     bug("continues-anything", "R-RELAY-4", "appends another epoch to its own"),

@@ -1,4 +1,4 @@
-//! Heads of requests, read strictly (R-HEAD-1, R-HEAD-2, R-HEAD-5).
+//! Heads of requests, read strictly (R-HEAD-1, R-HEAD-2, R-HEAD-5, R-HEAD-6).
 
 use crate::http::latin;
 
@@ -61,7 +61,8 @@ impl RequestHead {
                 }
                 return Ok(None);
             };
-            match (&rest[end..], is("bare-line-feeds")) {
+            let bare = is("bare-line-feeds") || is("lenient-to-others") && !asks(octets);
+            match (&rest[end..], bare) {
                 ([b'\r', b'\n', ..], _) => {
                     lines.push(latin(&rest[..end]));
                     rest = &rest[end + 2..];
@@ -134,6 +135,20 @@ impl RequestHead {
             })
         })
     }
+}
+
+/// Whether a head asks for something of the protocol, as far as it has come.
+fn asks(octets: &[u8]) -> bool {
+    let head = latin(octets);
+    let mut lines = head.split(['\r', '\n']);
+    let first = lines.next().unwrap_or_default();
+    let mut forms = ["?_resume=", "&_resume=", "?_shift=", "&_shift="].iter();
+    let names = ["resume-offset", "resume-anchor"];
+    let named = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        names.iter().any(|name| line.starts_with(name))
+    };
+    forms.any(|form| first.contains(form)) || lines.any(named)
 }
 
 fn request_line(line: &str) -> Result<(&str, &str, &str), Refused> {
@@ -272,6 +287,14 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn who_asks_is_told_as_the_vectors_say() {
+        for case in vector::parse().unwrap().asks {
+            let octets = case.input.octets().unwrap();
+            assert_eq!(Ok(asks(&octets)), case.expect, "{}", case.id);
         }
     }
 

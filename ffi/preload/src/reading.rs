@@ -1,10 +1,11 @@
-//! A request's head on its way to the server: what is ours is taken out, and nothing else is changed.
+//! A request's head on its way to the server: what is ours is taken out, and nothing else is changed. One that asks for
+//! something of the protocol is read as strictly as that wants; all others are the server's to read (R-HEAD-6).
 
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use icecast_ext_core::answer::Answer;
-use icecast_ext_core::head::{Method, Request, Target, Version};
+use icecast_ext_core::head::{self, HeadError, Method, Request, Target, Version};
 use icecast_ext_core::wanted::Wanted;
 
 use crate::asked::Asked;
@@ -12,9 +13,13 @@ use crate::client::{Client, Done, Stage, later};
 use crate::module::Module;
 use crate::source::Knocking;
 use crate::title::Retitling;
+use crate::wire::Wire;
 
-/// What Icecast reads of a head: of a longer one nothing more is taken from it, so that it is refused as it always was.
+/// What Icecast reads of a head: of a longer one that does not ask for anything of ours nothing more is taken from it, so that
+/// it is refused as it always was.
 const MAX_HEAD: usize = 4095;
+/// Pieces of so many bytes that are thrown away before an answer.
+const MAX_DISCARDED: usize = 16;
 /// How long a request waits until the server has closed the dead connection of its own client (R-SESS-3).
 const GHOST: Duration = Duration::from_secs(2);
 
@@ -37,7 +42,12 @@ pub(crate) fn receive(client: &mut Client, module: &Module, buffer: &mut [u8]) -
     };
     while reading.next.is_none() {
         let mut piece = [0; MAX_HEAD];
-        let room = (MAX_HEAD - reading.held.len()).min(buffer.len()).max(1);
+        let most = match reading.held.len() {
+            ..MAX_HEAD => MAX_HEAD,
+            _ => head::MAX_HEAD,
+        };
+        let left = most.saturating_sub(reading.held.len());
+        let room = left.min(buffer.len()).clamp(1, MAX_HEAD);
         let read = match wire.recv(&mut piece[..room]) {
             Ok(0) if reading.held.is_empty() => return Ok(0),
             Ok(0) => {
@@ -50,6 +60,13 @@ pub(crate) fn receive(client: &mut Client, module: &Module, buffer: &mut [u8]) -
         match judge(&reading.held, module) {
             Judged::More => {}
             Judged::Answer(answer, version) => {
+                tracing::info!(
+                    peer = client.peer,
+                    status = answer.status(),
+                    why = answer.body().trim_end(),
+                    "answered a head, not asked the server"
+                );
+                discard(wire);
                 let date = httpdate::fmt_http_date(std::time::SystemTime::now());
                 wire.say(&answer.encode(version, false, &date));
                 client.stage = Stage::Over;
@@ -86,6 +103,16 @@ pub(crate) fn receive(client: &mut Client, module: &Module, buffer: &mut [u8]) -
     Ok(len)
 }
 
+/// What else has come: closing before it is read would be a reset, which may overtake our answer.
+fn discard(wire: Wire) {
+    let mut some = [0; MAX_HEAD];
+    for _ in 0..MAX_DISCARDED {
+        if !matches!(wire.recv(&mut some), Ok(1..)) {
+            return;
+        }
+    }
+}
+
 enum Judged {
     /// It may still become a listener's.
     More,
@@ -97,6 +124,15 @@ enum Judged {
         stage: Stage,
         ghost: Option<(RawFd, u32)>,
     },
+}
+
+/// 431 or 400.
+fn refused(error: &HeadError) -> Judged {
+    let status = match error {
+        HeadError::TooLarge => 431,
+        _ => 400,
+    };
+    Judged::Answer(Answer::new(status, format!("{error}\n")), Version::Http11)
 }
 
 fn left() -> Judged {
@@ -118,20 +154,23 @@ fn judge(held: &[u8], module: &Module) -> Judged {
         let len = method.len().min(held.len());
         held[..len] == method[..len]
     });
-    if !may_listen {
-        return onward(Stage::Knocking(Knocking::of(held)));
-    }
     match Request::parse(held) {
-        Ok(None) if held.len() < MAX_HEAD => Judged::More,
-        Ok(Some((request, len))) => of_request(&request, &held[len..], module),
+        Err(error) if head::asks(held) => refused(&error),
+        _ if !may_listen => onward(Stage::Knocking(Knocking::of(held))),
+        Ok(None) if held.len() < MAX_HEAD || head::asks(held) => Judged::More,
+        Ok(Some((_, len))) if len > MAX_HEAD => refused(&HeadError::TooLarge),
+        Ok(Some((request, len))) => of_request(&request, held, len, module),
         // The server's parser is more lenient than ours: it may well be a listener's.
         Ok(None) | Err(_) => onward(Stage::Asked(Box::default())),
     }
 }
 
-fn of_request(request: &Request<'_>, rest: &[u8], module: &Module) -> Judged {
-    let Ok(target) = Target::parse(request.target) else {
-        return onward(Stage::Asked(Box::default()));
+/// `len` bytes of those that are held are the request.
+fn of_request(request: &Request<'_>, held: &[u8], len: usize, module: &Module) -> Judged {
+    let target = match Target::parse(request.target) {
+        Ok(target) => target,
+        Err(error) if head::asks(held) => return refused(&error),
+        Err(_) => return onward(Stage::Asked(Box::default())),
     };
     if target.path.starts_with("/admin") {
         return match Retitling::of(&target) {
@@ -164,7 +203,7 @@ fn of_request(request: &Request<'_>, rest: &[u8], module: &Module) -> Judged {
     let ours = request.field("Resume-Offset").is_some();
     let head = (ours || head_only || wanted.onward.is_some()).then(|| {
         let mut head = plain(request, &wanted);
-        head.extend_from_slice(rest);
+        head.extend_from_slice(&held[len..]);
         head
     });
     let agent = request.field("User-Agent").unwrap_or_default();

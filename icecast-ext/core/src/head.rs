@@ -14,6 +14,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod asking;
 mod lines;
 mod request;
 mod response;
@@ -22,6 +23,7 @@ mod told;
 
 use std::borrow::Cow;
 
+pub use asking::asks;
 pub use lines::field_lines;
 pub use request::{Method, Request};
 pub use response::{Protocol, Response};

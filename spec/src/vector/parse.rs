@@ -22,6 +22,8 @@ pub struct Parse {
     pub request_head: Vec<Case<Parts, RequestHead>>,
     /// Heads of answers; each character is an octet.
     pub response_head: Vec<Case<Parts, ResponseHead>>,
+    /// What has come of heads, and whether they ask for something of the protocol.
+    pub asks: Vec<Case<Parts, bool>>,
     /// Targets of requests.
     pub path: Vec<Case<String, Path>>,
     /// Bodies with ICY blocks.

@@ -10,33 +10,54 @@ pub(super) const CASES: &[Case] = &[
     Case {
         id: "resume/large-heads",
         requirement: "R-HEAD-1",
-        does: "sends a head of more than 8192 bytes, and one of more than 64 lines",
-        run: |s| Box::pin(large(s)),
+        does: "asks with a head of more than 8192 bytes, and with one of more than 64 lines",
+        run: |s| Box::pin(large(s, Some(ASKING))),
     },
     Case {
         id: "resume/ambiguous-heads",
         requirement: "R-HEAD-2",
-        does: "sends the vectors' heads that two parsers may read differently",
-        run: |s| Box::pin(ambiguous(s)),
+        does: "asks with the vectors' heads that two parsers may read differently",
+        run: |s| Box::pin(ambiguous(s, Some(ASKING))),
     },
     Case {
         id: "resume/paths",
         requirement: "R-HEAD-5",
         does: "asks for the vectors' paths, and for the mount with an encoded letter",
-        run: |s| Box::pin(paths(s)),
+        run: |s| Box::pin(paths(s, Some(ASKING))),
+    },
+    Case {
+        id: "resume/heads-of-others",
+        requirement: "R-HEAD-6",
+        does: "sends all these heads without a field of the protocol",
+        run: |s| Box::pin(others(s)),
     },
 ];
 
-async fn large(s: Session) -> Verdict {
+/// What makes a head one that asks for something of the protocol.
+const ASKING: &str = "live";
+
+/// A request that asks by a first field line, or not.
+fn get(target: &str, asking: Option<&str>) -> Request {
+    let request = Request::get(target);
+    asking.into_iter().fold(request, Request::resume)
+}
+
+async fn others(s: Session) -> Verdict {
+    large(s.clone(), None).await?;
+    ambiguous(s.clone(), None).await?;
+    paths(s, None).await
+}
+
+async fn large(s: Session, asking: Option<&str>) -> Verdict {
     let mount = s.mount().await?;
     s.join_at(&mount).await?;
-    let long = Request::get(&mount).field("X-Long", "x".repeat(9_000));
-    let many = (0..70).fold(Request::get(&mount), |request, index| {
+    let long = get(&mount, asking).field("X-Long", "x".repeat(9_000));
+    let many = (0..70).fold(get(&mount, asking), |request, index| {
         request.field(&format!("X-{index}"), "x")
     });
     for (what, request) in [
-        ("a head of 9,000 bytes", long),
-        ("a head of 71 lines", many),
+        ("a head of more than 9,000 bytes", long),
+        ("a head of more than 70 lines", many),
     ] {
         let answer = s.ask(request).await?;
         expect(
@@ -48,7 +69,15 @@ async fn large(s: Session) -> Verdict {
     Ok(())
 }
 
-async fn ambiguous(s: Session) -> Verdict {
+/// The head with a first field line more. `None` if it has no line.
+fn asks(head: &[u8], asking: &str) -> Option<Vec<u8>> {
+    let first = head.iter().position(|c| *c == b'\n')? + 1;
+    let (line, rest) = head.split_at(first);
+    let field = format!("Resume-Offset: {asking}\r\n");
+    Some([line, field.as_bytes(), rest].concat())
+}
+
+async fn ambiguous(s: Session, asking: Option<&str>) -> Verdict {
     let vectors = vector::parse().map_err(|error| Stop::Error(error.to_string()))?;
     for case in vectors.request_head {
         // Two lines of Resume-Offset have a case of their own.
@@ -57,7 +86,11 @@ async fn ambiguous(s: Session) -> Verdict {
         if own || case.expect != Err(Error::BadRequest) {
             continue;
         }
-        let Some(octets) = case.input.octets() else {
+        let octets = case.input.octets();
+        let Some(octets) = octets.and_then(|octets| match asking {
+            Some(asking) => asks(&octets, asking),
+            None => Some(octets),
+        }) else {
             continue;
         };
         let mut connection = s.connect().await?;
@@ -78,7 +111,7 @@ async fn ambiguous(s: Session) -> Verdict {
     Ok(())
 }
 
-async fn paths(s: Session) -> Verdict {
+async fn paths(s: Session, asking: Option<&str>) -> Verdict {
     let mount = s.mount().await?;
     s.join_at(&mount).await?;
     let last = mount.chars().last().unwrap_or('3');
@@ -87,7 +120,7 @@ async fn paths(s: Session) -> Verdict {
         &mount[..mount.len() - last.len_utf8()],
         u32::from(last)
     );
-    let answer = s.ask(Request::get(&encoded)).await?;
+    let answer = s.ask(get(&encoded, asking)).await?;
     expect(
         answer.status() == 200,
         format!("200 for {encoded}, which is the mount"),
@@ -96,7 +129,7 @@ async fn paths(s: Session) -> Verdict {
     let vectors = vector::parse().map_err(|error| Stop::Error(error.to_string()))?;
     let bad = vectors.path.into_iter().filter(|case| case.expect.is_err());
     for case in bad.filter(|case| case.input.bytes().all(|c| (b'!'..=b'~').contains(&c))) {
-        let answer = s.ask(Request::get(&case.input)).await?;
+        let answer = s.ask(get(&case.input, asking)).await?;
         expect(
             answer.status() == 400,
             format!("400 for {}", case.input),

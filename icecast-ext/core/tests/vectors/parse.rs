@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use icecast_ext_core::address::Window;
 use icecast_ext_core::field::{Resume, StreamOffset, StreamWindow, duplicates};
-use icecast_ext_core::head::{Field, HeadError, Protocol, Request, Response, Target};
+use icecast_ext_core::head::{Field, HeadError, Protocol, Request, Response, Target, asks};
 use icecast_ext_core::icy::{Deinterleaver, Part, titles};
 use icecast_ext_spec::vector::{self, Error};
 
@@ -119,6 +119,14 @@ fn request_head() {
             }
         };
         (got, expect.clone())
+    });
+}
+
+#[test]
+fn heads_that_ask() {
+    all(&file().asks, |input, expect| {
+        let octets = input.octets().expect("octets");
+        (Ok(asks(&octets)), *expect)
     });
 }
 
