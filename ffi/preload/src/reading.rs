@@ -158,7 +158,10 @@ fn judge(held: &[u8], module: &Module) -> Judged {
         Err(error) if head::asks(held) => refused(&error),
         _ if !may_listen => onward(Stage::Knocking(Knocking::of(held))),
         Ok(None) if held.len() < MAX_HEAD || head::asks(held) => Judged::More,
-        Ok(Some((_, len))) if len > MAX_HEAD => refused(&HeadError::TooLarge),
+        Ok(Some((request, len))) if len > MAX_HEAD => {
+            let why = format!("the head is over {MAX_HEAD} bytes, and the server reads no more\n");
+            Judged::Answer(Answer::new(431, why), request.version)
+        }
         Ok(Some((request, len))) => of_request(&request, held, len, module),
         // The server's parser is more lenient than ours: it may well be a listener's.
         Ok(None) | Err(_) => onward(Stage::Asked(Box::default())),

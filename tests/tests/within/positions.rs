@@ -87,6 +87,51 @@ async fn heads_pages_on_other_sites_and_mistakes_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn heads_that_ask_are_read_strictly_and_all_others_by_the_server() {
+    let (icecast, source) = start("", "").await;
+    let addr = icecast.addr();
+    let long = |len: usize| format!("X: {}\r\n", "x".repeat(len));
+    let live = "Resume-Offset: live\r\n";
+    for (first, fields, status) in [
+        ("GET /live.mp3 HTTP/1.1", format!("{live}{live}"), 400),
+        ("GET /live.mp3 HTTP/9.9", live.to_owned(), 400),
+        ("get /live.mp3 HTTP/1.1", live.to_owned(), 400),
+        ("GET /./live.mp3 HTTP/1.1", live.to_owned(), 400),
+        ("GET /./live.mp3?_shift=1 HTTP/1.1", String::new(), 400),
+        ("GET /live.mp3 HTTP/1.1", live.replace("\r\n", "\n"), 400),
+        // Icecast reads 4095 bytes, the protocol has 8192.
+        (
+            "GET /live.mp3 HTTP/1.1",
+            live.to_owned() + &long(5_000),
+            431,
+        ),
+        (
+            "GET /live.mp3 HTTP/1.1",
+            live.to_owned() + &long(9_000),
+            431,
+        ),
+        (
+            "GET /live.mp3 HTTP/1.1",
+            live.to_owned() + &"X: y\r\n".repeat(65),
+            431,
+        ),
+    ] {
+        let head = format!("{first}\r\n{fields}\r\n");
+        let shown = &head[..head.len().min(70)];
+        let answer = http::raw(addr, head.as_bytes()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{shown:?}: {error}"));
+        assert_eq!(answer.head.status, status, "{shown:?}");
+        assert!(!answer.body.is_empty(), "{shown:?}: no text says why");
+    }
+    // Who asks for nothing gets what the server makes of it.
+    let lenient = b"GET /live.mp3 HTTP/9.9\nHost: a\n\n";
+    let lenient = Tap::raw(addr, lenient).await.unwrap();
+    assert_eq!(lenient.head.status, 200);
+    lenient.wait_len(RATE, SOON).await;
+    assert!(find(&source.sent(), &lenient.body()).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_competes_with_his_own_dead_connection() {
     let one = "<mount type=\"normal\"><mount-name>/live.mp3</mount-name><max-listeners>1</max-listeners></mount>";
     let (icecast, source) = start(one, "").await;
