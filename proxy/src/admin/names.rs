@@ -41,12 +41,7 @@ impl Names<'_> {
         help: &str,
         unit: Option<&'static Unit>,
     ) -> Result<Family<'s>, Error> {
-        Ok(Family(self.0.encode_descriptor(
-            name,
-            help,
-            unit,
-            MetricType::Counter,
-        )?))
+        self.family(name, help, unit, MetricType::Counter)
     }
 
     pub(super) fn gauge<'s>(
@@ -55,11 +50,16 @@ impl Names<'_> {
         help: &str,
         unit: Option<&'static Unit>,
     ) -> Result<Family<'s>, Error> {
-        Ok(Family(self.0.encode_descriptor(
-            name,
-            help,
-            unit,
-            MetricType::Gauge,
-        )?))
+        self.family(name, help, unit, MetricType::Gauge)
+    }
+
+    fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'static Unit>,
+        kind: MetricType,
+    ) -> Result<Family<'s>, Error> {
+        Ok(Family(self.0.encode_descriptor(name, help, unit, kind)?))
     }
 }

@@ -1,17 +1,13 @@
 //! What is told when bytes are gone.
 
+use icecast_ext_core::address::Position;
 use icecast_ext_core::client::{Event, Loss, Options, Why};
 use icecast_ext_core::field::{From, Miss, StreamOffset};
 
 use crate::caller::{Caller, SECOND, at, audio, stands};
 
 /// What a client hears that had epoch 1 up to `after`.
-pub(crate) fn lost(
-    after: u64,
-    to: icecast_ext_core::address::Position,
-    bytes: Option<u64>,
-    why: Why,
-) -> Event {
+pub(crate) fn lost(after: u64, to: Position, bytes: Option<u64>, why: Why) -> Event {
     Event::Lost(Loss {
         after: Some(at(1, after)),
         at: Some(to),
